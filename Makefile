@@ -1,0 +1,46 @@
+# Everything is done in a virtual environment in .venv; nothing else on the machine is touched.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+DEVELOPING := .venv/developing
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format screenshots clean
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(INSTALLED) ## Set up if need be, then serve on http://127.0.0.1:8000
+	@$(BIN)/pocketwire serve
+
+test: $(DEVELOPING) ## Set up if need be, then run the tests
+	@$(BIN)/python -m pytest -q -n 2
+
+check: $(DEVELOPING) ## Format, lint, types and layers, all as in CI
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(DEVELOPING) ## Format the code and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+screenshots: $(DEVELOPING) ## Make README's pictures anew from real pages (needs Chromium)
+	$(BIN)/python -m tests.browser.screenshots
+
+clean: ## Remove the virtual environment and caches; data/ stays
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 …"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+
+$(INSTALLED): .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(DEVELOPING): $(INSTALLED) pyproject.toml
+	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@

@@ -1,0 +1,383 @@
+"""The tables: columns and constraints, no input or output.
+
+Rows are checked with plain models at the edge; what must hold whatever the code does is a constraint here.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, CheckConstraint, Column, ForeignKey, Index, LargeBinary, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from recipes.db import UTCDateTime
+
+# One naming rule, so that migrations can name a constraint on every database.
+SQLModel.metadata.naming_convention = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Mode(StrEnum):
+    """Which of a store's two sides an endpoint belongs to."""
+
+    LIVE = "live"
+    TEST = "test"
+
+
+class RunsOn(StrEnum):
+    """Which events a recipe takes."""
+
+    LIVE = "live"
+    TEST = "test"
+    BOTH = "both"
+
+
+class Origin(StrEnum):
+    """How an event came to us."""
+
+    WEBHOOK = "webhook"
+    RECONCILED = "reconciled"
+
+
+class Standing(StrEnum):
+    """Whether an event can run recipes, and if not, why."""
+
+    READY = "ready"
+    UNKNOWN = "unknown"
+    UNREADABLE = "unreadable"
+    SUSPICIOUS = "suspicious"
+
+
+class ConnectionState(StrEnum):
+    """A paused connection holds its runs until it is reconnected."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+
+
+class RunState(StrEnum):
+    """Where a run is. queued, running, waiting and held are open; the rest are ends, unsure awaits a word."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    HELD = "held"
+    UNSURE = "unsure"
+    SUCCEEDED = "succeeded"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+OPEN_STATES = (RunState.QUEUED, RunState.RUNNING, RunState.WAITING, RunState.HELD)
+
+
+class AttemptResult(StrEnum):
+    """How one try ended."""
+
+    SUCCEEDED = "succeeded"
+    TEMPORARY = "temporary"
+    PERMANENT = "permanent"
+    UNAUTHORIZED = "unauthorized"
+    UNSURE = "unsure"
+    INTERRUPTED = "interrupted"
+
+
+def _among(column: str, words: type[StrEnum]) -> CheckConstraint:
+    listed = ", ".join(f"'{word}'" for word in words)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+def _time(nullable: bool = False) -> Any:
+    return Field(default=None, sa_column=Column(UTCDateTime, nullable=nullable))
+
+
+def _to(target: str, index: bool = True, nullable: bool = False) -> Any:
+    return Field(default=None, sa_column=Column(ForeignKey(target, ondelete="CASCADE"), nullable=nullable, index=index))
+
+
+# ── People ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Merchant(SQLModel, table=True):
+    """One store and all that belongs to it."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str
+    time_zone: str = "UTC"
+    created_at: datetime = _time()
+
+
+class Account(SQLModel, table=True):
+    """A person who signs in. `fs_uniquifier` ends every session of theirs when it changes."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    email: str = Field(unique=True)
+    password: str
+    active: bool = True
+    fs_uniquifier: str = Field(unique=True)
+    created_at: datetime = _time()
+
+
+class Membership(SQLModel, table=True):
+    """A person's belonging to a merchant."""
+
+    account_id: int = Field(foreign_key="account.id", primary_key=True, ondelete="CASCADE")
+    merchant_id: int = Field(foreign_key="merchant.id", primary_key=True, ondelete="CASCADE")
+
+
+class FirstRun(SQLModel, table=True):
+    """The link that makes the first account; there is at most one."""
+
+    __tablename__ = "first_run"
+    id: int = Field(default=1, primary_key=True)
+    token_hash: str
+    created_at: datetime = _time()
+
+
+# ── What comes in ────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Endpoint(SQLModel, table=True):
+    """The address and signing secret under which one side of a store delivers. Without a secret it takes nothing.
+
+    `secret_is_ours`: made here for test events; Pocketsflow's own has not been pasted yet.
+    """
+
+    __table_args__ = (UniqueConstraint("merchant_id", "mode"), _among("mode", Mode))
+    id: int | None = Field(default=None, primary_key=True)
+    merchant_id: int = _to("merchant.id", index=False)
+    mode: str = Mode.LIVE
+    token: str = Field(unique=True)
+    secret: bytes | None = None
+    secret_is_ours: bool = False
+    previous_secret: bytes | None = None
+    previous_until: datetime | None = _time(nullable=True)
+    created_at: datetime = _time()
+
+
+class RejectedDelivery(SQLModel, table=True):
+    """How often an endpoint refused a delivery for one reason. Never holds a body."""
+
+    __tablename__ = "rejected_delivery"
+    endpoint_id: int = Field(foreign_key="endpoint.id", primary_key=True, ondelete="CASCADE")
+    reason: str = Field(primary_key=True)
+    count: int
+    first_at: datetime = _time()
+    last_at: datetime = _time()
+
+
+class Event(SQLModel, table=True):
+    """One accepted delivery, or one found by reconciling; the body is kept as it came.
+
+    `type` is the canonical name, `subject` whom it concerns (lower-case e-mail, else an id),
+    `standing_reason` a sentence for any standing but ready. `occurred_at` orders events of one buyer.
+    """
+
+    __table_args__ = (
+        _among("mode", Mode),
+        _among("origin", Origin),
+        _among("standing", Standing),
+        Index("ix_event_merchant_id_id", "merchant_id", "id"),
+        Index("ix_event_merchant_id_type_id", "merchant_id", "type", "id"),
+        Index("ix_event_endpoint_id_received_at", "endpoint_id", "received_at"),
+        Index(
+            "ix_event_to_fan_out",
+            "id",
+            sqlite_where=text("fanned_out_at IS NULL"),
+            postgresql_where=text("fanned_out_at IS NULL"),
+        ),
+        {"sqlite_autoincrement": True},
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    merchant_id: int = _to("merchant.id", index=False)
+    endpoint_id: int = _to("endpoint.id", index=False)
+    mode: str
+    type: str
+    origin: str = Origin.WEBHOOK
+    standing: str = Standing.READY
+    standing_reason: str = ""
+    subject: str | None = None
+    occurred_at: datetime = _time()
+    received_at: datetime = _time()
+    body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    fanned_out_at: datetime | None = _time(nullable=True)
+
+
+class IdentityKey(SQLModel, table=True):
+    """A key that says "this happened already". After `until` it may be claimed anew; without, never."""
+
+    __tablename__ = "identity_key"
+    __table_args__ = (
+        Index("ix_identity_key_event_id", "event_id"),
+        {"sqlite_with_rowid": False},
+    )
+    endpoint_id: int = Field(foreign_key="endpoint.id", primary_key=True, ondelete="CASCADE")
+    key: str = Field(primary_key=True)
+    event_id: int = Field(foreign_key="event.id", ondelete="CASCADE")
+    until: datetime | None = _time(nullable=True)
+
+
+class IdentityMemory(SQLModel, table=True):
+    """What identity keys need to know of earlier events: a subscription's last state, an order's refunds."""
+
+    __tablename__ = "identity_memory"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+    endpoint_id: int = Field(foreign_key="endpoint.id", primary_key=True, ondelete="CASCADE")
+    about: str = Field(primary_key=True)
+    memory: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+
+
+# ── What is done about it ────────────────────────────────────────────────────────────────────────────────
+
+
+class Connection(SQLModel, table=True):
+    """A merchant's credentials for one integration. `revision` grows with every reconnection.
+
+    `account` is what the service calls itself ("Acme Ltd"), `paused_reason` a sentence for the merchant.
+    """
+
+    __table_args__ = (UniqueConstraint("merchant_id", "app", "name"), _among("state", ConnectionState))
+    id: int | None = Field(default=None, primary_key=True)
+    merchant_id: int = _to("merchant.id", index=False)
+    app: str
+    name: str
+    credentials: bytes = b""
+    revision: int = 1
+    state: str = ConnectionState.ACTIVE
+    paused_reason: str = ""
+    paused_at: datetime | None = _time(nullable=True)
+    account: str = ""
+    checked_at: datetime | None = _time(nullable=True)
+    created_at: datetime = _time()
+
+
+class Recipe(SQLModel, table=True):
+    """What a merchant has on the shelf. `name` is unique to the merchant; `version_id` is the version in use."""
+
+    __table_args__ = (
+        UniqueConstraint("merchant_id", "name"),
+        _among("runs_on", RunsOn),
+        Index("ix_recipe_merchant_id_event_type", "merchant_id", "event_type"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    merchant_id: int = _to("merchant.id", index=False)
+    name: str
+    title: str
+    prebuilt: str | None = None
+    event_type: str
+    runs_on: str = RunsOn.LIVE
+    enabled: bool = False
+    enabled_at: datetime | None = _time(nullable=True)
+    version: int = 1
+    created_at: datetime = _time()
+
+
+class RecipeVersion(SQLModel, table=True):
+    """A recipe's definition as it was saved; runs keep the version that they began with."""
+
+    __tablename__ = "recipe_version"
+    __table_args__ = (UniqueConstraint("recipe_id", "version"),)
+    id: int | None = Field(default=None, primary_key=True)
+    recipe_id: int = _to("recipe.id", index=False)
+    version: int
+    definition: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    created_at: datetime = _time()
+    created_by: str = ""
+
+
+_OPEN = text("state IN ('queued', 'running', 'waiting', 'held')")
+_DUE = text("state IN ('queued', 'waiting')")
+
+
+class Run(SQLModel, table=True):
+    """One recipe for one event. Unique (event, recipe) but for repeats asked for by the merchant (`again` > 0).
+
+    `lane` is what must happen one after another, `order_at` with `event_id` the place in it. `step` counts from 0.
+    `attempt` counts tries of the present step. `lease` names the engine that has the run, until `lease_until`.
+    `doubt`: an earlier try may have happened, so the service is asked before the next. `outcome` is a sentence.
+    """
+
+    __table_args__ = (
+        UniqueConstraint("event_id", "recipe_id", "again"),
+        _among("state", RunState),
+        Index("ix_run_merchant_id_id", "merchant_id", "id"),
+        Index("ix_run_recipe_id_id", "recipe_id", "id"),
+        Index("ix_run_lane_open", "lane", "order_at", "event_id", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index(
+            "ix_run_due", "connection_id", "order_at", "event_id", "id", "due_at",
+            sqlite_where=_DUE, postgresql_where=_DUE,
+        ),
+        Index("ix_run_open", "state", "connection_id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        {"sqlite_autoincrement": True},
+    )  # fmt: skip
+    id: int | None = Field(default=None, primary_key=True)
+    merchant_id: int = _to("merchant.id", index=False)
+    event_id: int = _to("event.id", index=False)
+    recipe_id: int = _to("recipe.id", index=False)
+    version_id: int = _to("recipe_version.id", index=False)
+    again: int = 0
+    connection_id: int | None = Field(
+        default=None, sa_column=Column(ForeignKey("connection.id", ondelete="SET NULL"), nullable=True)
+    )
+    lane: str
+    order_at: datetime = _time()
+    state: str = RunState.QUEUED
+    step: int = 0
+    attempt: int = 0
+    doubt: bool = False
+    due_at: datetime = _time()
+    lease: str | None = None
+    lease_until: datetime | None = _time(nullable=True)
+    outcome: str = ""
+    created_at: datetime = _time()
+    finished_at: datetime | None = _time(nullable=True)
+
+
+class Attempt(SQLModel, table=True):
+    """One try of one step of a run. `request` holds the rendered fields, `answer` a redacted excerpt."""
+
+    __table_args__ = (_among("result", AttemptResult), Index("ix_attempt_run_id_id", "run_id", "id"))
+    id: int | None = Field(default=None, primary_key=True)
+    run_id: int = _to("run.id", index=False)
+    step: int
+    number: int
+    started_at: datetime = _time()
+    milliseconds: int
+    result: str
+    outcome: str
+    request: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    status: int | None = None
+    answer: str = ""
+
+
+class LedgerRow(SQLModel, table=True):
+    """A row that the Ledger integration wrote into one of a merchant's own tables."""
+
+    __tablename__ = "ledger_row"
+    __table_args__ = (
+        UniqueConstraint("merchant_id", "table", "key"),
+        Index("ix_ledger_row_merchant_id_table_id", "merchant_id", "table", "id"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    merchant_id: int = _to("merchant.id", index=False)
+    table: str
+    key: str
+    columns: dict[str, str] = Field(sa_column=Column(JSON, nullable=False))
+    created_at: datetime = _time()
+    updated_at: datetime = _time()
+
+
+class Notice(SQLModel, table=True):
+    """Something a merchant was told by mail, so that it is told once."""
+
+    __table_args__ = (UniqueConstraint("merchant_id", "about"),)
+    id: int | None = Field(default=None, primary_key=True)
+    merchant_id: int = _to("merchant.id", index=False)
+    about: str
+    created_at: datetime = _time()
