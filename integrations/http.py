@@ -1,0 +1,192 @@
+"""Calls to services that have no well-kept client of their own: one attempt, a time-out, an address guard."""
+
+import ipaddress
+import json
+import logging
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from integrations.failures import (
+    AddressRefused,
+    HttpError,
+    UnreadableAnswer,
+    excerpt,
+    http_error,
+    network_error,
+    parsed,
+    redact,
+    retry_after,
+    status_error,
+)
+
+__all__ = [
+    "TIMEOUTS",
+    "AddressRefused",
+    "HttpError",
+    "Service",
+    "Timeouts",
+    "UnreadableAnswer",
+    "excerpt",
+    "http_error",
+    "is_public",
+    "network_error",
+    "parsed",
+    "redact",
+    "retry_after",
+    "status_error",
+]
+
+LARGEST_ANSWER = 4 * 1024 * 1024
+
+# At DEBUG it writes the address of every call, and addresses hold buyers' e-mail addresses and tokens.
+logging.getLogger("urllib3").setLevel(logging.WARNING)
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds: to connect, and for the whole call where the client allows."""
+
+    connect: float = 5.0
+    total: float = 30.0
+
+    @property
+    def pair(self) -> tuple[float, float]:
+        """Connect and read time-out as requests takes them."""
+        return self.connect, max(self.total - self.connect, 0.05)
+
+
+TIMEOUTS = Timeouts()
+
+
+class Service:
+    """A small JSON client over one pooled session; make one per connection and share it between threads.
+
+    base: the API's address without a trailing slash. guarded: refuse private addresses, for hosts that a
+    merchant types in. Redirects are never followed: they could carry the credentials elsewhere.
+    """
+
+    def __init__(
+        self, base: str, headers: Mapping[str, str], *, guarded: bool = False, timeouts: Timeouts = TIMEOUTS
+    ) -> None:
+        self._base = base.rstrip("/")
+        self._timeouts = timeouts
+        self._session = requests.Session()
+        # A proxy from the environment would be the peer that the guard sees.
+        self._session.trust_env = not guarded
+        self._session.headers.update(headers)
+        # Nothing a service leaves with one call goes out with the next.
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        adapter = _GuardedAdapter if guarded else HTTPAdapter
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, adapter(max_retries=0, pool_maxsize=16))
+
+    def __repr__(self) -> str:
+        return f"Service({self._base!r})"
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        json_body: Any = None,
+        form_body: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+    ) -> Any:
+        """The JSON of a 2xx answer, None where it has no body. Raises HttpError, UnreadableAnswer, requests' own."""
+        ends_at = time.monotonic() + self._timeouts.total
+        with self._session.request(
+            method,
+            self._base + path,
+            json=json_body,
+            data=form_body,
+            params=params,
+            timeout=self._timeouts.pair,
+            allow_redirects=False,
+            stream=True,
+        ) as answer:
+            return _json_of(answer, ends_at)
+
+
+def _json_of(answer: requests.Response, ends_at: float) -> Any:
+    accepted = 200 <= answer.status_code < 300
+    try:
+        body = _read(answer, ends_at)
+    except (requests.exceptions.RequestException, UnreadableAnswer):
+        if accepted:
+            raise
+        body = b""  # a refusal stays a refusal, whatever became of its text
+    if not accepted:
+        raise HttpError(answer.status_code, parsed(body), answer.headers)
+    if not body.strip():
+        return None
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        raise UnreadableAnswer(f"HTTP {answer.status_code}") from error
+
+
+def _read(answer: requests.Response, ends_at: float) -> bytes:
+    # requests' time-out is per read: a service that trickles would hold a thread for ever.
+    chunks = bytearray()
+    for chunk in answer.iter_content(16 * 1024):
+        chunks += chunk
+        if time.monotonic() > ends_at:
+            raise requests.exceptions.ReadTimeout("the whole answer took too long")
+        if len(chunks) > LARGEST_ANSWER:
+            raise UnreadableAnswer("the answer is too large")
+    return bytes(chunks)
+
+
+# ── Address guard ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is on the open internet."""
+    ip = ipaddress.ip_address(address)
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour
+        if inner:
+            return is_public(str(inner))
+    return ip.is_global and not ip.is_multicast
+
+
+def _checked(sock: socket.socket) -> socket.socket:
+    # The peer of the open socket is checked, not the name: a name can resolve to something else a moment later.
+    address = sock.getpeername()[0]
+    if not is_public(address):
+        sock.close()
+        raise AddressRefused("the address is not on the open internet")
+    return sock
+
+
+class _GuardedHTTPConnection(HTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        return _checked(super()._new_conn())
+
+
+class _GuardedHTTPSConnection(HTTPSConnection):
+    def _new_conn(self) -> socket.socket:
+        return _checked(super()._new_conn())
+
+
+class _GuardedHTTPPool(HTTPConnectionPool):
+    ConnectionCls = _GuardedHTTPConnection
+
+
+class _GuardedHTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _GuardedHTTPSConnection
+
+
+class _GuardedAdapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = {"http": _GuardedHTTPPool, "https": _GuardedHTTPSPool}

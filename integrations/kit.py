@@ -1,0 +1,190 @@
+"""What an integration is declared with: forms and their fields, actions, outcomes.
+
+An integration states each thing once; the connection form, validation, masking, the recipe editor's fields,
+the docs table and the contract tests are derived from it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol, get_type_hints
+
+from integrations.errors import ActionError, Permanent
+from integrations.failures import network_error
+from integrations.forms import (
+    Escape,
+    FieldSpec,
+    Form,
+    FormError,
+    Kind,
+    Loader,
+    Option,
+    choice,
+    document,
+    fields,
+    lines,
+    number,
+    one_line,
+    pairs,
+    plain,
+    secret,
+    text,
+    toggle,
+    validate,
+)
+from integrations.http import TIMEOUTS, Timeouts
+
+__all__ = [
+    "Action",
+    "Call",
+    "Connect",
+    "Escape",
+    "FieldSpec",
+    "Form",
+    "FormError",
+    "Integration",
+    "Kind",
+    "Loader",
+    "Option",
+    "Outcome",
+    "Rows",
+    "action",
+    "choice",
+    "document",
+    "fields",
+    "lines",
+    "number",
+    "one_line",
+    "pairs",
+    "plain",
+    "secret",
+    "text",
+    "toggle",
+    "validate",
+]
+
+
+class Rows(Protocol):
+    """Rows of a merchant's own, kept by Pocketwire. The engine hands an implementation to each call."""
+
+    def put(self, table: str, key: str, values: Mapping[str, str]) -> bool:
+        """Writes the row `key`; columns not named stay as they were. True if the row is new."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """What an action is given besides its form.
+
+    `client` is what the integration's connect() made. `key` names this step of this run: the same at every
+    attempt, different for every event, at most 64 characters of [a-z0-9-]. `now` is aware, in UTC.
+    """
+
+    client: Any
+    key: str
+    now: datetime
+    rows: Rows
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an action did. `sentence` is for the merchant ("Posted to #reviews."), `detail` for the run's log."""
+
+    sentence: str
+    link: str | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Action:
+    """Something an integration can do.
+
+    repeatable: doing it twice has the effect of doing it once, so a lost answer is simply tried again.
+    one_at_a_time: runs of one connection happen one after another whoever the buyer is, as for rows of a sheet.
+    already_done: asks the service whether a call with this key happened: what it did, or None if it cannot tell.
+    """
+
+    name: str
+    title: str
+    form: type[Form]
+    perform: Callable[[Call, Any], Outcome]
+    repeatable: bool
+    one_at_a_time: bool = False
+    already_done: Callable[[Call, Any], Outcome | None] | None = None
+    help: str = ""
+
+
+def action(
+    title: str,
+    *,
+    repeatable: bool,
+    one_at_a_time: bool = False,
+    already_done: Callable[[Call, Any], Outcome | None] | None = None,
+    help: str = "",  # noqa: A002
+) -> Callable[[Callable[[Call, Any], Outcome]], Action]:
+    """Declares `def name(call: Call, form: SomeForm) -> Outcome` as an action called `name`."""
+
+    def declare(function: Callable[[Call, Any], Outcome]) -> Action:
+        form = get_type_hints(function)["form"]
+        return Action(
+            name=function.__name__,
+            title=title,
+            form=form,
+            perform=function,
+            repeatable=repeatable,
+            one_at_a_time=one_at_a_time,
+            already_done=already_done,
+            help=help,
+        )
+
+    return declare
+
+
+class Connect(Protocol):
+    """`connect(credentials, base, timeouts)`: a client that is kept and shared by threads; it makes no call."""
+
+    def __call__(self, credentials: Any, base: str, timeouts: Timeouts = TIMEOUTS, /) -> Any:
+        """The client for checked credentials, an API's base address ("" if they name it) and time-outs."""
+
+
+@dataclass(frozen=True)
+class Integration:
+    """One outside service.
+
+    check: the cheapest harmless call; returns the account's name for the merchant ("Acme Ltd, 3 audiences").
+    explain: turns an exception of the client into an ActionError, or None to leave it to the common rules.
+    base: the API's address; an operator can replace it; "" where the credentials name it.
+    concurrent, per_minute: how many calls the service takes at once and in a minute, per connection.
+    """
+
+    name: str
+    title: str
+    summary: str
+    credentials: type[Form]
+    connect: Connect
+    check: Callable[[Any], str]
+    explain: Callable[[Exception], ActionError | None]
+    actions: tuple[Action, ...]
+    base: str = ""
+    how_to_connect: str = ""
+    concurrent: int = 4
+    per_minute: int | None = None
+    _by_name: dict[str, Action] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._by_name.update({each.name: each for each in self.actions})
+
+    def action(self, name: str) -> Action:
+        """The action called `name`. Raises Permanent if there is none."""
+        if name not in self._by_name:
+            raise Permanent(f"{self.title} has no action called {name}.")
+        return self._by_name[name]
+
+    def error(self, error: Exception) -> ActionError:
+        """What an exception out of a call means: the integration's own word, else the common rules."""
+        if isinstance(error, ActionError):
+            return error
+        try:
+            own = self.explain(error)
+        except Exception:  # noqa: BLE001 - an answer in a shape nobody expected must not leave a run without an end
+            own = None
+        return own or network_error(self.title, error)

@@ -1,0 +1,272 @@
+"""Slack: messages to a channel, and who is in it."""
+
+import logging
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from http.client import HTTPException
+from ssl import create_default_context
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
+
+from pydantic import SecretStr
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError, SlackClientError
+
+from integrations.errors import ActionError, Permanent, Temporary, Unauthorized, Unsure
+from integrations.failures import excerpt, redact, retry_after, status_error
+from integrations.http import TIMEOUTS, Timeouts
+from integrations.kit import Call, Form, Integration, Option, Outcome, action, choice, lines, secret, text
+
+TITLE = "Slack"
+LONGEST_BLOCK = 3000
+MOST_CHANNELS = 1000
+PAGE = 200
+
+
+class Credentials(Form):
+    """What a connection needs."""
+
+    bot_token: SecretStr = secret(
+        "Bot token",
+        pattern=r"xoxb-[A-Za-z0-9-]{10,}",
+        pattern_help="has to be a Bot User OAuth Token, which starts with xoxb-",
+        help="Starts with xoxb-.",
+    )
+
+
+class _NoRedirects(HTTPRedirectHandler):
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        """No request: the redirect stays the answer. The token would travel along, to any host."""
+
+
+# The client writes answers and network failures to its log by itself, buyers' data and all.
+_SILENT = logging.getLogger(f"{__name__}.client")
+_SILENT.setLevel(logging.CRITICAL + 1)
+
+
+class _OneAttempt(WebClient):
+    """The vendor's client, save that no redirect is followed and every status is an answer."""
+
+    def __init__(self, token: str, **options: Any) -> None:
+        super().__init__(token, **options)
+        # One context for all calls: reading the system's certificates takes longer than a call.
+        self._opener = build_opener(_NoRedirects, HTTPSHandler(context=create_default_context()))
+
+    def _perform_urllib_http_request_internal(self, url: str, req: Request) -> dict[str, Any]:
+        try:
+            answer = self._opener.open(req, timeout=self.timeout)
+        except HTTPError as error:
+            answer = error
+        with answer:
+            return {
+                "status": answer.status,
+                "headers": answer.headers,
+                "body": answer.read().decode("utf-8", "replace"),
+            }
+
+
+def connect(credentials: Credentials, base: str, timeouts: Timeouts = TIMEOUTS, /) -> WebClient:
+    """A client that sends once: the default handlers send again when the connection breaks after delivery."""
+    return _OneAttempt(
+        credentials.bot_token.get_secret_value(),
+        base_url=base,
+        timeout=timeouts.total,
+        retry_handlers=[],
+        logger=_SILENT,
+    )
+
+
+_RECONNECT = {
+    "invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive", "no_permission",
+    "not_allowed_token_type",
+}  # fmt: skip
+_SLOW_DOWN = {"ratelimited", "rate_limited"}
+_NOT_DONE = {"service_unavailable", "request_timeout"}
+# Slack says of both that a part may have been done.
+_PERHAPS_DONE = {"internal_error", "fatal_error"}
+_SENTENCES = {
+    "channel_not_found": "This channel is gone, or it is private and the app is not in it: choose another one, or type "
+    "/invite and the app's name in the channel.",
+    "not_in_channel": "The app is not in this channel: type /invite and the app's name there.",
+    "is_archived": "This channel is archived: choose another one.",
+    "cant_kick_from_general": "Nobody can be removed from a workspace's main channel: choose another one.",
+    "restricted_action": "Your workspace does not let apps do this: an owner can change it in Slack's settings.",
+    "msg_too_long": "The message is too long for Slack: shorten it.",
+}
+
+
+def explain(error: Exception) -> ActionError | None:
+    """Slack's refusals, which come with HTTP 200 and a word."""
+    if not isinstance(error, SlackApiError):
+        return None
+    code, status, said = _code(error), error.response.status_code, error.response.data
+    after = retry_after(error.response.headers, datetime.now(UTC))
+    if code is None:
+        return status_error(TITLE, status, after=after)
+    detail = excerpt(said)
+    if code == "missing_scope":
+        needed = redact(str(said.get("needed")))
+        sentence = f"The Slack app lacks the permission {needed}: add it, reinstall the app and reconnect."
+        return Unauthorized(sentence, status=status, detail=detail)
+    if code in _RECONNECT:
+        return Unauthorized("Slack no longer accepts our token.", status=status, detail=detail)
+    if code in _SLOW_DOWN:
+        return Temporary("Slack asked us to slow down.", after=after, status=status, detail=detail)
+    if code in _NOT_DONE:
+        return Temporary("Slack did not take the call.", after=after, status=status, detail=detail)
+    if code in _PERHAPS_DONE:
+        return Unsure("Slack has a problem of its own.", status=status, detail=detail)
+    if code in _SENTENCES or status == 200:
+        return Permanent(_SENTENCES.get(code, f"Slack refused this: {code}."), status=status, detail=detail)
+    return status_error(TITLE, status, reason=code, detail=detail, after=after)
+
+
+def _code(error: SlackApiError) -> str | None:
+    """Slack's word for a refusal; None for an answer that is not Slack's."""
+    answer = error.response.data
+    code = answer.get("error") if isinstance(answer, dict) else None
+    return code if isinstance(code, str) and re.fullmatch(r"[a-z0-9_]+", code) else None
+
+
+def check(client: WebClient) -> str:
+    """The workspace's name and the app's own."""
+    account = client.auth_test()
+    return f"{account['team']}, as {account['user']}"
+
+
+def channels(client: WebClient, chosen: Mapping[str, str]) -> list[Option]:
+    """The channels the app can see, by name; a large workspace's first thousand."""
+    found: list[Option] = []
+    cursor = ""
+    # Slack may send shorter pages than asked for: the calls are counted too.
+    for _ in range(2 * MOST_CHANNELS // PAGE):
+        page = client.conversations_list(
+            types="public_channel,private_channel", exclude_archived=True, limit=PAGE, cursor=cursor or None
+        )
+        for each in page["channels"]:
+            found.append(Option(each["id"], f"#{each['name']}{' (private)' if each.get('is_private') else ''}"))
+        cursor = (page.get("response_metadata") or {}).get("next_cursor", "")
+        if not cursor or len(found) >= MOST_CHANNELS:
+            break
+    return sorted(found, key=lambda option: option.label)
+
+
+def slack_escape(text: str) -> str:
+    """What a buyer wrote, without power to mention or to link."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+class Message(Form):
+    """A message and where it goes."""
+
+    channel: str = choice("Channel", load=channels)
+    text: str = lines(
+        "Message", escape=slack_escape, help="Slack's own marks work: *bold*, _italic_, <https://…|link>."
+    )
+
+
+def was_posted(call: Call, form: Message) -> Outcome | None:
+    """Looks for the call's key among the channel's newest messages.
+
+    None if it is not there: it may still be on its way, or further back; or if the app may not read here.
+    """
+    try:
+        page = call.client.conversations_history(channel=form.channel, include_all_metadata=True, limit=PAGE)
+    except (SlackClientError, OSError, HTTPException):
+        return None
+    for message in page.get("messages") or ():
+        if message.get("metadata") == _mark(call):
+            return Outcome("The message is in the channel.", detail=f"ts {message.get('ts')}")
+    return None
+
+
+@action("Post a message", repeatable=False, already_done=was_posted)
+def post_message(call: Call, form: Message) -> Outcome:
+    """Posts as the app; the text of the block is also what notifications show."""
+    # verbatim: an @name or #channel in what a buyer wrote stays plain text.
+    block = {"type": "section", "text": {"type": "mrkdwn", "text": form.text, "verbatim": True}}
+    posted = call.client.chat_postMessage(
+        channel=form.channel,
+        text=form.text,
+        blocks=[block] if len(form.text) <= LONGEST_BLOCK else None,
+        unfurl_links=False,
+        unfurl_media=False,
+        metadata=_mark(call),
+    )
+    return Outcome("Posted to the channel.", detail=f"ts {posted.get('ts')}")
+
+
+def _mark(call: Call) -> dict[str, Any]:
+    return {"event_type": "pocketwire", "event_payload": {"key": call.key}}
+
+
+class Member(Form):
+    """Someone in a channel."""
+
+    channel: str = choice("Channel", load=channels)
+    email: str = text("E-mail address", help="The one they use in your workspace.")
+
+
+@action("Invite to a channel", repeatable=True)
+def invite_to_channel(call: Call, form: Member) -> Outcome:
+    """Adds a member of the workspace to the channel."""
+    user = _user(call.client, form.email)
+    if user is None:
+        raise Permanent("Nobody in your Slack workspace has this e-mail address: invite them to the workspace first.")
+    try:
+        call.client.conversations_invite(channel=form.channel, users=user)
+    except SlackApiError as error:
+        if _code(error) != "already_in_channel":
+            raise
+        return Outcome("The buyer was in the channel already.")
+    return Outcome("The buyer is in the channel.")
+
+
+@action("Remove from a channel", repeatable=True, help="They stay in the workspace and in its other channels.")
+def remove_from_channel(call: Call, form: Member) -> Outcome:
+    """Removes a member of the workspace from the channel; nothing to do if they are not in it."""
+    user = _user(call.client, form.email)
+    if user is None:
+        return Outcome("Nobody in your Slack workspace has this e-mail address: there was nobody to remove.")
+    try:
+        call.client.conversations_kick(channel=form.channel, user=user)
+    except SlackApiError as error:
+        # Slack has one word for "they are not in it" and "the app is not in it".
+        if _code(error) != "not_in_channel" or not _app_is_in(call.client, form.channel):
+            raise
+        return Outcome("The buyer was not in the channel.")
+    return Outcome("The buyer was removed from the channel.")
+
+
+def _user(client: WebClient, email: str) -> str | None:
+    try:
+        return str(client.users_lookupByEmail(email=email)["user"]["id"])
+    except SlackApiError as error:
+        if _code(error) != "users_not_found":
+            raise
+        return None
+
+
+def _app_is_in(client: WebClient, channel: str) -> bool:
+    return bool(client.conversations_info(channel=channel)["channel"].get("is_member"))
+
+
+integration = Integration(
+    name="slack",
+    title=TITLE,
+    summary="Post messages, and let buyers into channels or out of them.",
+    credentials=Credentials,
+    connect=connect,
+    check=check,
+    explain=explain,
+    actions=(post_message, invite_to_channel, remove_from_channel),
+    base=WebClient.BASE_URL,
+    how_to_connect="Create an app at api.slack.com/apps and give its bot these scopes under OAuth & Permissions: "
+    "chat:write, channels:read, groups:read, users:read, users:read.email, channels:manage, groups:write. "
+    "channels:history and groups:history are worth adding: with them Pocketwire can look whether a message arrived "
+    "when Slack did not answer. Install the app, copy the Bot User OAuth Token, and invite the app to each channel "
+    "it should work in.",
+    per_minute=50,
+)

@@ -1,0 +1,99 @@
+"""What integrations are declared with: actions, and the reading of errors; and what every integration must hold."""
+
+import re
+
+import pytest
+
+from integrations import INTEGRATIONS, integration
+from integrations.errors import ActionError, Permanent, Temporary, Unsure
+from integrations.kit import Call, Form, Integration, Outcome, action, fields, text
+from tests.integrations.calls import call
+
+
+class Greeting(Form):
+    """Whom to greet."""
+
+    name: str = text("Name")
+
+
+@action("Greet someone", repeatable=True, help="Says hello.")
+def greet(call: Call, form: Greeting) -> Outcome:
+    """Says hello."""
+    return Outcome(f"Greeted {form.name}.")
+
+
+def explain(error: Exception) -> ActionError | None:
+    """Knows one error only, and stumbles over another."""
+    if isinstance(error, ZeroDivisionError):
+        raise TypeError
+    return Permanent("No such person.") if isinstance(error, LookupError) else None
+
+
+ECHO = Integration(
+    name="echo",
+    title="Echo",
+    summary="Greets.",
+    credentials=Form,
+    connect=lambda credentials, base, timeouts=None: None,
+    check=lambda client: "Echo",
+    explain=explain,
+    actions=(greet,),
+)
+
+
+def test_an_action_is_declared_by_its_function() -> None:
+    """Name and form are not said twice."""
+    assert (greet.name, greet.form, greet.title, greet.repeatable) == ("greet", Greeting, "Greet someone", True)
+    assert ECHO.action("greet").perform(call(None), Greeting(name="Ada")) == Outcome("Greeted Ada.")
+
+
+def test_an_action_that_is_gone_fails_with_a_sentence() -> None:
+    """A stored recipe may name an action of an older release."""
+    with pytest.raises(Permanent, match="Echo has no action called shout"):
+        ECHO.action("shout")
+
+
+def test_an_integrations_own_word_goes_before_the_common_rules() -> None:
+    """And an ActionError is left as it is."""
+    own = Temporary("Later.")
+    assert ECHO.error(own) is own
+    assert isinstance(ECHO.error(KeyError("x")), Permanent)
+    assert isinstance(ECHO.error(ConnectionRefusedError()), Temporary)
+    assert isinstance(ECHO.error(TypeError("x")), Unsure)
+
+
+def test_a_reading_that_stumbles_leaves_the_call_unsure() -> None:
+    """A run must end in some way, however odd the service's answer was."""
+    assert isinstance(ECHO.error(ZeroDivisionError()), Unsure)
+
+
+def test_the_list_is_whole_and_in_order() -> None:
+    """The registry is a visible list; this guards it."""
+    names = [each.name for each in INTEGRATIONS]
+    assert names == ["ledger", "mailchimp", "slack", "google_sheets", "discourse", "discord"]
+    assert [integration(name) for name in names] == list(INTEGRATIONS)
+
+
+@pytest.mark.parametrize("declared", INTEGRATIONS, ids=lambda each: each.name)
+def test_merchants_are_spoken_to_in_whole_sentences(declared: Integration) -> None:
+    """Every text a page shows is there: a summary, how to connect, labels and titles that start with a capital."""
+    assert declared.summary.endswith(".")
+    assert declared.how_to_connect == "" or declared.how_to_connect.endswith(".")
+    assert declared.how_to_connect or not declared.credentials.model_fields
+    forms = [declared.credentials, *(each.form for each in declared.actions)]
+    texts = [declared.title, *(each.title for each in declared.actions)]
+    texts += [spec.label for form in forms for spec in fields(form)]
+    assert [each for each in texts if not each or not each[0].isupper()] == []
+    helps = [spec.help for form in forms for spec in fields(form) if spec.help]
+    assert [each for each in helps if not each.endswith(".")] == []
+
+
+@pytest.mark.parametrize("declared", INTEGRATIONS, ids=lambda each: each.name)
+def test_declarations_hold_together(declared: Integration) -> None:
+    """Names can be stored, live choices depend on fields that exist, and only credentials hold secrets."""
+    assert re.fullmatch(r"[a-z_]+", declared.name)
+    for each in declared.actions:
+        specs = {spec.name: spec for spec in fields(each.form)}
+        assert not [spec for spec in specs.values() if spec.is_secret]
+        assert {name for spec in specs.values() for name in spec.after} <= set(specs)
+        assert not (each.repeatable and each.already_done), "what can be repeated need not be looked up"
