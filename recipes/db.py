@@ -45,9 +45,12 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     # pysqlite's own BEGIN is deferred and left out before SELECTs; SQLAlchemy's "begin" event sends ours instead.
     connection.isolation_level = None
     cursor = connection.cursor()
-    # auto_vacuum only counts on an empty file, before the journal mode writes its first page.
-    for pragma in ("auto_vacuum=INCREMENTAL", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
+    # Only on a new file: setting these again would need a lock, and a reader must never wait for a writer.
+    if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
 
 
@@ -65,6 +68,7 @@ def transaction(engine: Engine) -> Iterator[Session]:
         Session(connection, expire_on_commit=False) as session,
         session.begin(),
     ):
+        session.connection()  # begins now, not with the first statement: the lock is what was asked for
         yield session
 
 

@@ -293,6 +293,7 @@ class RecipeVersion(SQLModel, table=True):
 
 _OPEN = text("state IN ('queued', 'running', 'waiting', 'held')")
 _DUE = text("state IN ('queued', 'waiting')")
+_TROUBLED = text("state IN ('unsure', 'failed')")
 
 
 class Run(SQLModel, table=True):
@@ -312,6 +313,10 @@ class Run(SQLModel, table=True):
         Index(
             "ix_run_due", "connection_id", "order_at", "event_id", "id", "due_at",
             sqlite_where=_DUE, postgresql_where=_DUE,
+        ),
+        Index(
+            "ix_run_troubled", "merchant_id", "state", "recipe_id", "id",
+            sqlite_where=_TROUBLED, postgresql_where=_TROUBLED,
         ),
         Index("ix_run_open", "state", "connection_id", sqlite_where=_OPEN, postgresql_where=_OPEN),
         {"sqlite_autoincrement": True},

@@ -51,6 +51,7 @@ def merchant(engine: Engine) -> Merchant:
 @pytest.fixture
 def endpoint(engine: Engine, vault: Vault, merchant: Merchant) -> Endpoint:
     """The merchant's live endpoint, with SECRET set."""
+    assert merchant.id is not None
     with transaction(engine) as session:
         endpoint = Endpoint(
             merchant_id=merchant.id,

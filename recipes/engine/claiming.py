@@ -1,0 +1,152 @@
+"""Which runs go next: due, first on their lane, connection active and within its limits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import and_, exists, func, or_, select, update
+from sqlalchemy.orm import aliased
+from sqlmodel import Session, col
+
+from recipes.definition import Definition
+from recipes.engine.limits import Limits
+from recipes.models import OPEN_STATES, Connection, ConnectionState, Event, RecipeVersion, Run, RunState
+
+LEASE = timedelta(minutes=2)
+_DUE_STATES = (RunState.QUEUED, RunState.WAITING)
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A run that this engine has for itself, with all that it takes to perform its step."""
+
+    run_id: int
+    merchant_id: int
+    event_id: int
+    event_type: str
+    subject: str | None
+    body: bytes = field(repr=False)
+    mode: str
+    occurred_at: datetime
+    received_at: datetime
+    definition: Definition = field(repr=False)
+    step: int
+    attempt: int
+    doubt: bool
+    lease: str
+    connection_id: int | None
+    revision: int
+    credentials: bytes = field(repr=False)
+
+
+def claim(session: Session, *, now: datetime, lease: str, limits: Limits, limit: int) -> list[Claimed]:
+    """Takes up to `limit` runs for `lease`, so that no other has them. Each counts as an attempt from here on."""
+    running = _running(session)
+    taken: list[int] = []
+    for connection_id, app in _connections_due(session, now):
+        room = limit - len(taken)
+        if connection_id is not None:
+            room = min(room, limits.room(connection_id, app, running, now))
+        if room <= 0:
+            continue
+        heads = _first_on_their_lanes(session, connection_id, now, room)
+        if connection_id is not None:
+            limits.called(connection_id, app, len(heads), now)
+        taken += heads
+    if not taken:
+        return []
+    claimed = (
+        update(Run)
+        .where(col(Run.id).in_(taken), col(Run.state).in_(_DUE_STATES))
+        .values(state=RunState.RUNNING, attempt=Run.attempt + 1, lease=lease, lease_until=now + LEASE)
+        .returning(col(Run.id))
+    )
+    ids = session.execute(claimed, execution_options={"synchronize_session": False}).scalars().all()
+    return _load(session, ids)
+
+
+def _running(session: Session) -> dict[int | None, int]:
+    counted = (
+        select(col(Run.connection_id), func.count())
+        .where(col(Run.state) == RunState.RUNNING)
+        .group_by(col(Run.connection_id))
+    )
+    return {row[0]: row[1] for row in session.execute(counted)}
+
+
+def _connections_due(session: Session, now: datetime) -> Sequence[tuple[int | None, str]]:
+    due = (
+        select(col(Run.connection_id))
+        .where(col(Run.state).in_(_DUE_STATES), col(Run.due_at) <= now)
+        .distinct()
+        .subquery()
+    )
+    found = session.execute(
+        select(due.c.connection_id, col(Connection.app))
+        .outerjoin(Connection, col(Connection.id) == due.c.connection_id)
+        .where(or_(col(Connection.id).is_(None), col(Connection.state) == ConnectionState.ACTIVE))
+    )
+    return [(connection_id, app or "") for connection_id, app in found]
+
+
+def _first_on_their_lanes(session: Session, connection_id: int | None, now: datetime, room: int) -> list[int]:
+    earlier = aliased(Run)
+    is_before = or_(
+        col(earlier.order_at) < col(Run.order_at),
+        and_(
+            col(earlier.order_at) == col(Run.order_at),
+            or_(
+                col(earlier.event_id) < col(Run.event_id),
+                and_(col(earlier.event_id) == col(Run.event_id), col(earlier.id) < col(Run.id)),
+            ),
+        ),
+    )
+    # A run that is under way keeps its lane, even from an earlier event that was found late.
+    blocked = exists().where(
+        col(earlier.lane) == col(Run.lane),
+        col(earlier.id) != col(Run.id),
+        col(earlier.state).in_(OPEN_STATES),
+        or_(col(earlier.state) == RunState.RUNNING, is_before),
+    )
+    mine = col(Run.connection_id).is_(None) if connection_id is None else col(Run.connection_id) == connection_id
+    heads = (
+        select(col(Run.id))
+        .where(mine, col(Run.state).in_(_DUE_STATES), col(Run.due_at) <= now, ~blocked)
+        .order_by(col(Run.order_at), col(Run.event_id), col(Run.id))
+        .limit(room)
+    )
+    return list(session.execute(heads).scalars())
+
+
+def _load(session: Session, ids: Sequence[int]) -> list[Claimed]:
+    found = session.execute(
+        select(Run, Event, RecipeVersion, Connection)
+        .join(Event, col(Event.id) == col(Run.event_id))
+        .join(RecipeVersion, col(RecipeVersion.id) == col(Run.version_id))
+        .outerjoin(Connection, col(Connection.id) == col(Run.connection_id))
+        .where(col(Run.id).in_(ids))
+        .order_by(col(Run.order_at), col(Run.event_id), col(Run.id))
+        .execution_options(populate_existing=True)
+    ).all()
+    return [
+        Claimed(
+            run_id=run.id,
+            merchant_id=run.merchant_id,
+            event_id=event.id,
+            event_type=event.type,
+            subject=event.subject,
+            body=event.body,
+            mode=event.mode,
+            occurred_at=event.occurred_at,
+            received_at=event.received_at,
+            definition=Definition.model_validate(version.definition),
+            step=run.step,
+            attempt=run.attempt,
+            doubt=run.doubt,
+            lease=run.lease,
+            connection_id=run.connection_id,
+            revision=connection.revision if connection else 0,
+            credentials=connection.credentials if connection else b"",
+        )
+        for run, event, version, connection in found
+    ]

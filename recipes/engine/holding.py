@@ -1,0 +1,38 @@
+"""A paused connection holds its runs; reconnecting lets them go, in their order."""
+
+from datetime import datetime
+
+from sqlalchemy import update
+from sqlmodel import Session, col
+
+from recipes.models import Connection, ConnectionState, Run, RunState
+
+
+def hold(session: Session, connection_id: int, *, reason: str, now: datetime) -> None:
+    """Pauses a connection. Its runs wait, none fails; `reason` is a sentence for the merchant."""
+    session.execute(
+        update(Connection)
+        .where(col(Connection.id) == connection_id)
+        .values(state=ConnectionState.PAUSED, paused_reason=reason, paused_at=now)
+    )
+    session.execute(
+        update(Run)
+        .where(col(Run.connection_id) == connection_id, col(Run.state).in_((RunState.QUEUED, RunState.WAITING)))
+        .values(state=RunState.HELD)
+    )
+
+
+def release(session: Session, connection_id: int, *, now: datetime) -> int:
+    """Makes a connection active again; the number of runs that waited. The claim keeps them in order."""
+    session.execute(
+        update(Connection)
+        .where(col(Connection.id) == connection_id)
+        .values(state=ConnectionState.ACTIVE, paused_reason="", paused_at=None)
+    )
+    released = session.execute(
+        update(Run)
+        .where(col(Run.connection_id) == connection_id, col(Run.state) == RunState.HELD)
+        .values(state=RunState.QUEUED, due_at=now)
+        .returning(col(Run.id))
+    )
+    return len(released.all())

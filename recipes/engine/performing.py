@@ -1,0 +1,187 @@
+"""One try of one step: conditions, fields, the call. No transaction is open while a service is called."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from integrations import integration, kit
+from integrations.errors import ActionError, Permanent, Temporary, Unauthorized, Unsure
+from recipes import conditions, mapping, policy
+from recipes.engine.claiming import Claimed
+from recipes.events.facts import facts_of
+from recipes.events.reading import read
+from recipes.models import AttemptResult, Mode, RunState
+
+ASK_AGAIN = timedelta(seconds=5)
+
+
+class Clients(Protocol):
+    """Clients of services, one per connection, kept and shared by all threads."""
+
+    def get(self, app: str, connection_id: int, revision: int, credentials: bytes) -> Any:
+        """The client. Raises ActionError."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What performing needs from outside. `rows` makes the rows of a merchant; `jitter` is in [-0.2, 0.2]."""
+
+    clients: Clients
+    rows: Callable[[int], kit.Rows]
+    now: Callable[[], datetime]
+    jitter: Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Performed:
+    """What came of one try, and where the run goes from here.
+
+    `result` is None when nothing was tried (the conditions did not match). `rest_until` is how long the service
+    asked to be left alone. `request` holds the rendered fields; `answer` is redacted.
+    """
+
+    claimed: Claimed
+    state: RunState
+    outcome: str
+    started_at: datetime
+    finished_at: datetime
+    result: AttemptResult | None = None
+    due_at: datetime | None = None
+    doubt: bool = False
+    rest_until: datetime | None = None
+    request: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    status: int | None = None
+    answer: str = field(default="", repr=False)
+
+
+_RESULTS: Mapping[type[ActionError], AttemptResult] = {
+    Temporary: AttemptResult.TEMPORARY,
+    Permanent: AttemptResult.PERMANENT,
+    Unauthorized: AttemptResult.UNAUTHORIZED,
+    Unsure: AttemptResult.UNSURE,
+}
+
+
+def perform(claimed: Claimed, tools: Tools) -> Performed:
+    """Does the step that a run is at. Never raises: what went wrong is in what it returns."""
+    return _Try(claimed, tools).run()
+
+
+class _Try:
+    def __init__(self, claimed: Claimed, tools: Tools) -> None:
+        self._claimed = claimed
+        self._tools = tools
+        self._started_at = tools.now()
+        self._request: dict[str, Any] = {}
+        self._repeatable = True
+
+    def run(self) -> Performed:
+        step = self._claimed.definition.steps[self._claimed.step]
+        try:
+            facts = self._facts()
+            if self._claimed.step == 0:
+                definition = self._claimed.definition
+                verdict = conditions.evaluate(definition.match, definition.conditions, facts)
+                if not verdict.matches:
+                    return self._performed(RunState.SKIPPED, verdict.sentence)
+            app = integration(step.app)
+            action = app.action(step.action)
+            # Set only here: what fails before this line was certainly not sent.
+            form = self._form(action, step.fields, facts)
+            client = self._client(step.app)
+            self._repeatable = action.repeatable
+        except ActionError as error:
+            return self._failed(error, step.app)
+        except mapping.MappingError as error:
+            return self._failed(Permanent(str(error)), step.app)
+        except KeyError:
+            return self._failed(Permanent(f"The service {step.app} is not available here any more."), step.app)
+        try:
+            return self._act(action, client, form)
+        except Exception as error:  # noqa: BLE001 - the integration says what it means; the reason is kept
+            return self._failed(app.error(error), step.app, action)
+
+    def _facts(self) -> dict[str, Any]:
+        claimed = self._claimed
+        reading = read(
+            claimed.body, event_header=claimed.event_type, timestamp_header=None, received_at=claimed.received_at
+        )
+        if reading.payload is None:
+            raise Permanent("This event's contents cannot be read any more.")
+        return facts_of(
+            claimed.event_type,
+            reading.payload,
+            occurred_at=claimed.occurred_at,
+            test_mode=claimed.mode == Mode.TEST,
+        )
+
+    def _form(self, action: kit.Action, fields: Mapping[str, Any], facts: Mapping[str, Any]) -> kit.Form:
+        values = mapping.render_fields(kit.fields(action.form), fields, facts)
+        self._request = {name: value if isinstance(value, dict) else str(value) for name, value in values.items()}
+        try:
+            return kit.validate(action.form, values)
+        except kit.FormError as error:
+            raise Permanent(str(error)) from error
+
+    def _client(self, app: str) -> Any:
+        claimed = self._claimed
+        if claimed.connection_id is None:
+            raise Permanent("The connection that this recipe used was removed. Choose another and run it again.")
+        return self._tools.clients.get(app, claimed.connection_id, claimed.revision, claimed.credentials)
+
+    def _act(self, action: kit.Action, client: Any, form: kit.Form) -> Performed:
+        claimed = self._claimed
+        call = kit.Call(
+            client=client,
+            key=f"pocketwire-{claimed.run_id}-{claimed.step}",
+            now=self._started_at,
+            rows=self._tools.rows(claimed.merchant_id),
+        )
+        if claimed.doubt and not action.repeatable:
+            outcome = action.already_done(call, form) if action.already_done else None
+            if outcome is None:
+                return self._performed(
+                    RunState.UNSURE,
+                    "We don't know whether this was done. Check, then choose: run again, or mark it done.",
+                )
+        else:
+            outcome = action.perform(call, form)
+        return self._performed(
+            RunState.SUCCEEDED, outcome.sentence, result=AttemptResult.SUCCEEDED, answer=outcome.detail
+        )
+
+    def _failed(self, error: ActionError, app: str, action: kit.Action | None = None) -> Performed:
+        now = self._tools.now()
+        decision = policy.decide(error, self._claimed.attempt, self._repeatable, now, self._tools.jitter())
+        state, due_at, doubt = RunState.FAILED, None, False
+        if isinstance(decision, policy.Again):
+            state, due_at = RunState.WAITING, decision.at
+        elif isinstance(decision, policy.Pause):
+            state = RunState.HELD
+        elif isinstance(decision, policy.AskMerchant):
+            state = RunState.UNSURE
+            if action and action.already_done and not self._claimed.doubt:
+                # The service may be able to tell; it is asked before the merchant is.
+                state, due_at, doubt = RunState.WAITING, now + ASK_AGAIN, True
+        return self._performed(
+            state,
+            error.sentence,
+            result=_RESULTS[type(error)],
+            due_at=due_at,
+            doubt=doubt,
+            rest_until=now + error.after if isinstance(error, Temporary) and error.after else None,
+            status=error.status,
+            answer=error.detail,
+        )
+
+    def _performed(self, state: RunState, outcome: str, **more: Any) -> Performed:
+        return Performed(
+            claimed=self._claimed,
+            state=state,
+            outcome=outcome,
+            started_at=self._started_at,
+            finished_at=self._tools.now(),
+            request=self._request,
+            **more,
+        )

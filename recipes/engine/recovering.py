@@ -1,0 +1,70 @@
+"""Runs whose engine died while it had them."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy import insert, select, update
+from sqlmodel import Session, col
+
+from integrations import integration
+from integrations.errors import Permanent
+from recipes.definition import Definition
+from recipes.engine.claiming import LEASE
+from recipes.models import Attempt, AttemptResult, RecipeVersion, Run, RunState
+
+_INTERRUPTED = "We stopped while this was under way."
+
+
+def extend_leases(session: Session, *, lease: str, runs: Iterable[int], now: datetime) -> None:
+    """Keeps the runs that are under way from being taken for lost."""
+    session.execute(
+        update(Run)
+        .where(col(Run.id).in_(list(runs)), col(Run.lease) == lease, col(Run.state) == RunState.RUNNING)
+        .values(lease_until=now + LEASE)
+    )
+
+
+def recover(session: Session, *, now: datetime, only_lease: str | None = None) -> int:
+    """Puts back the runs whose lease has run out; their number.
+
+    only_lease: the one engine there is has just started under this name, so whatever another name holds is lost
+    already. A repeatable step is tried again. Any other may have happened: the run goes on in doubt, and the
+    service or the merchant is asked first.
+    """
+    lost = select(Run, RecipeVersion).join(RecipeVersion, col(RecipeVersion.id) == col(Run.version_id))
+    lost = lost.where(col(Run.state) == RunState.RUNNING)
+    is_lost = col(Run.lease_until) < now if only_lease is None else col(Run.lease) != only_lease
+    found = session.execute(lost.where(is_lost)).all()
+    for run, version in found:
+        _record(session, run, now)
+        run.state = RunState.QUEUED
+        run.doubt = run.doubt or not _is_repeatable(Definition.model_validate(version.definition), run.step)
+        run.outcome = _INTERRUPTED
+        run.due_at = now
+        run.lease = run.lease_until = None
+    session.flush()
+    return len(found)
+
+
+def _is_repeatable(definition: Definition, number: int) -> bool:
+    step = definition.steps[number]
+    try:
+        return integration(step.app).action(step.action).repeatable
+    except (KeyError, Permanent):
+        return True  # the action is gone: nothing can be done, so nothing can be doubled
+
+
+def _record(session: Session, run: Run, now: datetime) -> None:
+    session.execute(
+        insert(Attempt).values(
+            run_id=run.id,
+            step=run.step,
+            number=run.attempt,
+            started_at=now,
+            milliseconds=0,
+            result=AttemptResult.INTERRUPTED,
+            outcome=_INTERRUPTED,
+            request={},
+            answer="",
+        )
+    )

@@ -1,0 +1,134 @@
+"""What a merchant may ask of a run: run it again, mark it done, cancel it."""
+
+from datetime import datetime
+
+from sqlalchemy import func, select, update
+from sqlmodel import Session, col
+
+from recipes.definition import Definition
+from recipes.engine.lanes import lane_of
+from recipes.models import Connection, ConnectionState, Event, Recipe, RecipeVersion, Run, RunState
+
+_RESUMED = (RunState.FAILED, RunState.UNSURE)
+_REPEATED = (RunState.SUCCEEDED, RunState.SKIPPED, RunState.CANCELLED)
+_CANCELLED = (RunState.QUEUED, RunState.WAITING, RunState.HELD, RunState.UNSURE, RunState.FAILED)
+
+
+class RunRequestError(Exception):
+    """The request does not fit the run. The text is a sentence for the merchant."""
+
+
+def run_again(session: Session, merchant_id: int, run_id: int, *, now: datetime) -> Run:
+    """Runs a run again, with its recipe as it is now; the run to watch.
+
+    A failed or unsure run goes on at the step it stopped at, so that what was done is not done twice. Any other
+    that has ended is repeated as a new run. Raises RunRequestError.
+    """
+    run = _find(session, merchant_id, run_id)
+    if run.state in _RESUMED:
+        return _resume(session, run, now)
+    if run.state in _REPEATED:
+        return _repeat(session, run, now)
+    raise RunRequestError("This run is still under way.")
+
+
+def mark_done(session: Session, merchant_id: int, run_id: int, *, now: datetime) -> Run:
+    """Ends an unsure run as done, on the merchant's word. Raises RunRequestError."""
+    run = _find(session, merchant_id, run_id)
+    if run.state != RunState.UNSURE:
+        raise RunRequestError("Only a run that we are not sure about can be marked done.")
+    version = session.get_one(RecipeVersion, run.version_id)
+    definition = Definition.model_validate(version.definition)
+    run.doubt = False
+    run.outcome = "Marked done by you."
+    if run.step + 1 < len(definition.steps):
+        _queue(session, run, definition, run.step + 1, now)
+    else:
+        run.state = RunState.SUCCEEDED
+        run.finished_at = now
+    session.flush()
+    return run
+
+
+def cancel(session: Session, merchant_id: int, run_id: int, *, now: datetime) -> Run:
+    """Ends a run that waits, so that it is not done. Raises RunRequestError."""
+    run = _find(session, merchant_id, run_id)
+    cancelled = session.execute(
+        update(Run)
+        .where(col(Run.id) == run.id, col(Run.state).in_(_CANCELLED))
+        .values(state=RunState.CANCELLED, outcome="Cancelled by you.", finished_at=now)
+        .returning(col(Run.id))
+    ).first()
+    if cancelled is None:
+        raise RunRequestError("This run cannot be cancelled: it is under way or has ended.")
+    session.refresh(run)
+    return run
+
+
+def _find(session: Session, merchant_id: int, run_id: int) -> Run:
+    run = session.get(Run, run_id)
+    if run is None or run.merchant_id != merchant_id:
+        raise RunRequestError("There is no such run.")
+    return run
+
+
+def _resume(session: Session, run: Run, now: datetime) -> Run:
+    version, definition = _current(session, run.recipe_id)
+    used = Definition.model_validate(session.get_one(RecipeVersion, run.version_id).definition)
+    same_steps = [(step.app, step.action) for step in definition.steps] == [
+        (step.app, step.action) for step in used.steps
+    ]
+    if same_steps:
+        # The merchant may have mended the recipe first; its steps being the same, the run takes the new version.
+        run.version_id = version
+    else:
+        definition = used
+    run.doubt = False
+    run.finished_at = None
+    _queue(session, run, definition, run.step, now)
+    session.flush()
+    return run
+
+
+def _repeat(session: Session, run: Run, now: datetime) -> Run:
+    version, definition = _current(session, run.recipe_id)
+    last = session.execute(
+        select(func.max(Run.again)).where(col(Run.event_id) == run.event_id, col(Run.recipe_id) == run.recipe_id)
+    ).scalar_one()
+    repeated = Run(
+        merchant_id=run.merchant_id,
+        event_id=run.event_id,
+        recipe_id=run.recipe_id,
+        version_id=version,
+        again=last + 1,
+        lane="",
+        order_at=run.order_at,
+        due_at=now,
+        created_at=now,
+    )
+    _queue(session, repeated, definition, 0, now)
+    session.add(repeated)
+    session.flush()
+    return repeated
+
+
+def _current(session: Session, recipe_id: int) -> tuple[int, Definition]:
+    version_id, definition = session.execute(
+        select(col(RecipeVersion.id), col(RecipeVersion.definition))
+        .join(Recipe, col(Recipe.id) == col(RecipeVersion.recipe_id))
+        .where(col(Recipe.id) == recipe_id, col(RecipeVersion.version) == col(Recipe.version))
+    ).one()
+    return version_id, Definition.model_validate(definition)
+
+
+def _queue(session: Session, run: Run, definition: Definition, number: int, now: datetime) -> None:
+    step = definition.steps[number]
+    event = session.get_one(Event, run.event_id)
+    connection = session.get(Connection, step.connection_id) if step.connection_id is not None else None
+    is_paused = connection is not None and connection.state == ConnectionState.PAUSED
+    run.state = RunState.HELD if is_paused else RunState.QUEUED
+    run.step = number
+    run.attempt = 0
+    run.due_at = now
+    run.connection_id = connection.id if connection else None
+    run.lane = lane_of(step, subject=event.subject, event_id=run.event_id)

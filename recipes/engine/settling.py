@@ -1,0 +1,112 @@
+"""Writes what came of tries: attempts recorded, runs moved on, connections paused. Many at once."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import insert, select, update
+from sqlmodel import Session, col
+
+from integrations import integration
+from recipes.engine.holding import hold
+from recipes.engine.lanes import lane_of
+from recipes.engine.performing import Performed
+from recipes.models import Attempt, Connection, ConnectionState, Run, RunState
+
+ENDED = (RunState.SUCCEEDED, RunState.SKIPPED, RunState.FAILED, RunState.CANCELLED)
+
+
+def settle(session: Session, performed: Sequence[Performed], *, now: datetime) -> None:
+    """Records a batch of tries and moves their runs on.
+
+    A run that another engine took over meanwhile keeps its state; that the try was made is recorded all the same.
+    """
+    tries = [_attempt(each) for each in performed if each.result is not None]
+    if tries:
+        session.connection().execute(insert(Attempt), tries)
+    paused = _pause(session, performed, now)
+    for each in performed:
+        _move(session, each, paused, now)
+
+
+def _attempt(performed: Performed) -> dict[str, Any]:
+    claimed = performed.claimed
+    return {
+        "run_id": claimed.run_id,
+        "step": claimed.step,
+        "number": claimed.attempt,
+        "started_at": performed.started_at,
+        "milliseconds": round((performed.finished_at - performed.started_at).total_seconds() * 1000),
+        "result": performed.result,
+        "outcome": performed.outcome,
+        "request": dict(performed.request),
+        "status": performed.status,
+        "answer": performed.answer,
+    }
+
+
+def _pause(session: Session, performed: Sequence[Performed], now: datetime) -> set[int]:
+    """Pauses the connections whose credentials were refused; those that are paused now.
+
+    Not when the merchant reconnected while the call was under way: then the refused credentials are gone already.
+    """
+    refused = {each.claimed.connection_id: each for each in performed if each.state == RunState.HELD}
+    if not refused:
+        return set()
+    found = session.execute(select(Connection).where(col(Connection.id).in_(list(refused)))).scalars().all()
+    paused: set[int] = set()
+    for connection in found:
+        each = refused[connection.id]
+        if connection.id is None or connection.revision != each.claimed.revision:
+            continue
+        if connection.state == ConnectionState.ACTIVE:
+            hold(session, connection.id, reason=f"{each.outcome} Reconnect {_title(connection.app)}.", now=now)
+        paused.add(connection.id)
+    return paused
+
+
+def _title(app: str) -> str:
+    return integration(app).title
+
+
+def _move(session: Session, performed: Performed, paused: set[int], now: datetime) -> None:
+    claimed = performed.claimed
+    values: dict[str, Any] = {
+        "state": performed.state,
+        "outcome": performed.outcome,
+        "doubt": performed.doubt,
+        "lease": None,
+        "lease_until": None,
+    }
+    if performed.due_at is not None:
+        values["due_at"] = performed.due_at
+    if performed.state == RunState.HELD:
+        # Waiting for the merchant is no try of the action: the schedule begins where it was.
+        values["attempt"] = Run.attempt - 1
+        if claimed.connection_id not in paused:
+            values |= {"state": RunState.QUEUED, "due_at": now}
+    if performed.state == RunState.SUCCEEDED and claimed.step + 1 < len(claimed.definition.steps):
+        values |= _next_step(session, performed, now)
+    elif performed.state in ENDED:
+        values["finished_at"] = now
+    session.execute(
+        update(Run)
+        .where(col(Run.id) == claimed.run_id, col(Run.lease) == claimed.lease, col(Run.state) == RunState.RUNNING)
+        .values(**values),
+        execution_options={"synchronize_session": False},
+    )
+
+
+def _next_step(session: Session, performed: Performed, now: datetime) -> dict[str, Any]:
+    claimed = performed.claimed
+    step = claimed.definition.steps[claimed.step + 1]
+    connection = session.get(Connection, step.connection_id) if step.connection_id is not None else None
+    is_paused = connection is not None and connection.state == ConnectionState.PAUSED
+    return {
+        "state": RunState.HELD if is_paused else RunState.QUEUED,
+        "step": claimed.step + 1,
+        "attempt": 0,
+        "due_at": now,
+        "connection_id": connection.id if connection else None,
+        "lane": lane_of(step, subject=claimed.subject, event_id=claimed.event_id),
+    }

@@ -1,0 +1,213 @@
+"""The hot path: takes verified deliveries and answers once they are on disk.
+
+One committing thread writes whatever is waiting in a single transaction (group commit) and wakes the waiting
+requests. If the database cannot take a batch, the batch goes to the spool; `upkeep` brings it in later.
+"""
+
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
+
+from recipes.db import transaction
+from recipes.intake import Intake, count_rejections
+from recipes.spool import Delivery, Spool
+
+logger = logging.getLogger(__name__)
+
+LARGEST_BATCH = 1_000
+REST_SECONDS = 1.0
+FLUSH_SECONDS = 2.0
+
+
+class Receipt(StrEnum):
+    """What became of a delivery. All three are on disk."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    SPOOLED = "spooled"
+
+
+class CannotAccept(Exception):
+    """Neither the database nor the spool could take the delivery: it must not be answered 2xx."""
+
+
+class _Waiting:
+    """A request's place in the queue; `done` is released once `receipt` is set."""
+
+    __slots__ = ("delivery", "done", "receipt")
+
+    def __init__(self, delivery: Delivery) -> None:
+        self.delivery = delivery
+        self.receipt: Receipt | None = None
+        self.done = threading.Lock()
+        self.done.acquire()
+
+
+class Inbox:
+    """Accepts deliveries from many threads at once. `wake` tells the engine that there are new events."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        spool: Spool,
+        wake: Callable[[], None],
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine = engine
+        self._spool = spool
+        self._wake = wake
+        self._monotonic = monotonic
+        self._queue: list[_Waiting] = []
+        self._rejected: dict[tuple[int, str], tuple[int, datetime, datetime]] = {}
+        self._flush_at = 0.0
+        self._rest_until = 0.0
+        self._closing = False
+        self._something = threading.Condition()
+        self._thread = threading.Thread(target=self._commit_until_closed, name="inbox", daemon=True)
+        self._thread.start()
+
+    def accept(self, delivery: Delivery) -> Receipt:
+        """Waits until the delivery is on disk. Raises CannotAccept."""
+        waiting = _Waiting(delivery)
+        with self._something:
+            if self._closing:
+                raise CannotAccept("the service is stopping")
+            self._queue.append(waiting)
+            self._something.notify()
+        waiting.done.acquire()
+        if waiting.receipt is None:
+            raise CannotAccept("neither the database nor the spool can be written")
+        return waiting.receipt
+
+    def reject(self, endpoint_id: int, reason: str, now: datetime) -> None:
+        """Counts a refused delivery. Written within seconds, many at a time: refusals must cost us nothing."""
+        with self._something:
+            count, first_at, _ = self._rejected.get((endpoint_id, reason), (0, now, now))
+            self._rejected[endpoint_id, reason] = (count + 1, first_at, now)
+            self._something.notify()
+
+    def close(self) -> None:
+        """Writes what is waiting and ends the thread. Later deliveries are not accepted."""
+        with self._something:
+            self._closing = True
+            self._something.notify()
+        self._thread.join()
+
+    def _commit_until_closed(self) -> None:
+        while True:
+            with self._something:
+                while not (self._queue or self._closing or self._flush_is_due()):
+                    self._something.wait(FLUSH_SECONDS if self._rejected else None)
+                batch = self._queue[:LARGEST_BATCH]
+                del self._queue[:LARGEST_BATCH]
+                closing = self._closing and not self._queue
+            if batch:
+                self._commit(batch)
+            if self._rejected and (closing or self._flush_is_due()):
+                self._flush_rejections()
+            if closing:
+                return
+
+    def _flush_is_due(self) -> bool:
+        return bool(self._rejected) and self._monotonic() >= self._flush_at
+
+    def _commit(self, batch: Sequence[_Waiting]) -> None:
+        try:
+            self._store(batch)
+        # Whatever goes wrong here, the requests must be woken: without a receipt they answer 503.
+        except Exception:
+            logger.exception("deliveries could not be stored anywhere: %d answered 503", len(batch))
+        finally:
+            for waiting in batch:
+                waiting.done.release()
+        self._wake()
+
+    def _store(self, batch: Sequence[_Waiting]) -> None:
+        deliveries = [waiting.delivery for waiting in batch]
+        if self._monotonic() >= self._rest_until:
+            try:
+                stored = store(self._engine, deliveries)
+            except SQLAlchemyError as error:
+                # Resting keeps answers quick: the next batches do not each wait for a locked database again.
+                self._rest_until = self._monotonic() + REST_SECONDS
+                logger.warning("the database cannot take deliveries (%s): spooling", type(error).__name__)
+            else:
+                for waiting, is_new in zip(batch, stored, strict=True):
+                    waiting.receipt = Receipt.STORED if is_new else Receipt.DUPLICATE
+                return
+        self._spool.write(deliveries)
+        for waiting in batch:
+            waiting.receipt = Receipt.SPOOLED
+
+    def _flush_rejections(self) -> None:
+        self._flush_at = self._monotonic() + FLUSH_SECONDS
+        with self._something:
+            rejected, self._rejected = self._rejected, {}
+        try:
+            with transaction(self._engine) as session:
+                count_rejections(session, rejected)
+        except SQLAlchemyError as error:
+            # Counts are for information; a locked database must not hold up deliveries for them.
+            logger.warning("%d refused deliveries were not counted (%s)", len(rejected), type(error).__name__)
+
+
+def store(engine: Engine, deliveries: Sequence[Delivery]) -> list[bool]:
+    """Stores a batch in one transaction. For each delivery: whether it is new.
+
+    Raises SQLAlchemyError if the database cannot be written. A delivery that cannot be taken apart is stored as
+    unreadable; it never keeps others out.
+    """
+    try:
+        with transaction(engine) as session:
+            return Intake(session).take(deliveries)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        logger.exception("a batch of %d could not be interpreted: storing one by one", len(deliveries))
+        return [_store_one(engine, delivery) for delivery in deliveries]
+
+
+def _store_one(engine: Engine, delivery: Delivery) -> bool:
+    try:
+        with transaction(engine) as session:
+            return Intake(session).take([delivery])[0]
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        digest = hashlib.sha256(delivery.body).hexdigest()
+        logger.exception("a delivery could not be interpreted: stored as unreadable (sha256 %s)", digest)
+        with transaction(engine) as session:
+            return Intake(session).take_unread(delivery)
+
+
+def bring_in(engine: Engine, spool: Spool) -> int:
+    """Stores what is in the spool, oldest first; the number of deliveries.
+
+    Raises OperationalError while the database cannot be written. A batch that no database would take (its endpoint
+    is gone) is set aside in the folder and logged, so that it does not keep the others waiting.
+    """
+    count = 0
+    for path, deliveries in spool.batches():
+        try:
+            for part in _parts(deliveries):
+                store(engine, part)
+        except IntegrityError:
+            logger.exception("the batch %s cannot be stored: set aside", path.name)
+            spool.set_aside(path)
+            continue
+        # Only now: a crash before this line brings the batch in twice, and its identity keys see to that.
+        spool.remove(path)
+        count += len(deliveries)
+    return count
+
+
+def _parts(deliveries: Sequence[Delivery]) -> Iterable[Sequence[Delivery]]:
+    return (deliveries[start : start + LARGEST_BATCH] for start in range(0, len(deliveries), LARGEST_BATCH))

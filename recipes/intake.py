@@ -1,0 +1,245 @@
+"""Turns a batch of deliveries into events, identity keys claimed in the same transaction."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import bindparam, insert, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Session
+
+from recipes.events.identity import Identity, Key, about, identify
+from recipes.events.reading import Reading, read
+from recipes.models import Event, IdentityKey, IdentityMemory, RejectedDelivery, Standing
+from recipes.spool import Delivery
+
+_CHUNK = 400
+_EVENT = Event.__table__  # type: ignore[attr-defined]
+_KEY = IdentityKey.__table__  # type: ignore[attr-defined]
+_MEMORY = IdentityMemory.__table__  # type: ignore[attr-defined]
+_REJECTED = RejectedDelivery.__table__  # type: ignore[attr-defined]
+_UNREAD_WINDOW = timedelta(minutes=10)
+
+_Memory = dict[str, Any] | None
+
+
+@dataclass(slots=True)
+class _Arrival:
+    """A delivery with what was read from it."""
+
+    delivery: Delivery
+    reading: Reading
+    about: tuple[int, str] | None
+    identity: Identity
+    is_new: bool = True
+    event_id: int = 0
+
+
+class Intake:
+    """One batch on its way in. Deliveries are looked at in their order: a later one sees what an earlier claimed."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._connection = session.connection()
+        self._memories: dict[tuple[int, str], _Memory] = {}
+        self._changed: set[tuple[int, str]] = set()
+        # Every key looked up so far: when it ends (None: never) and whether the database has it; absent: not claimed.
+        self._until: dict[tuple[int, str], datetime | None] = {}
+        self._looked_up: set[tuple[int, str]] = set()
+        self._in_database: set[tuple[int, str]] = set()
+
+    def take(self, deliveries: Sequence[Delivery]) -> list[bool]:
+        """Stores what is new. For each delivery: whether it was."""
+        arrivals = self._read(deliveries)
+        for arrival in arrivals:
+            self._decide(arrival)
+        self._write([arrival for arrival in arrivals if arrival.is_new])
+        return [arrival.is_new for arrival in arrivals]
+
+    def take_unread(self, delivery: Delivery) -> bool:
+        """Stores a delivery that broke its interpretation, as unreadable; whether it is new."""
+        digest = hashlib.sha256(delivery.body).hexdigest()
+        reading = Reading(
+            type="unknown",
+            standing=Standing.UNREADABLE,
+            reason="We could not make sense of this delivery. It is kept as it came.",
+            payload=None,
+            subject=None,
+            occurred_at=delivery.received_at,
+        )
+        key = Key(f"unread:{digest}", delivery.received_at + _UNREAD_WINDOW)
+        arrival = _Arrival(delivery, reading, None, Identity(keys=(key,), memory=None))
+        self._look_up([arrival])
+        self._decide(arrival)
+        if arrival.is_new:
+            self._write([arrival])
+        return arrival.is_new
+
+    # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def _read(self, deliveries: Sequence[Delivery]) -> list[_Arrival]:
+        readings = [
+            read(
+                delivery.body,
+                event_header=delivery.event_header,
+                timestamp_header=delivery.timestamp_header,
+                received_at=delivery.received_at,
+            )
+            for delivery in deliveries
+        ]
+        named = [about(reading) for reading in readings]
+        places = [
+            (delivery.endpoint_id, name) if name else None for delivery, name in zip(deliveries, named, strict=True)
+        ]
+        self._remember({place for place in places if place})
+        arrivals = [
+            _Arrival(delivery, reading, place, self._identify(delivery, reading, place))
+            for delivery, reading, place in zip(deliveries, readings, places, strict=True)
+        ]
+        self._look_up(arrivals)
+        return arrivals
+
+    def _identify(self, delivery: Delivery, reading: Reading, place: tuple[int, str] | None) -> Identity:
+        memory = self._memories.get(place) if place else None
+        return identify(reading, delivery.body, received_at=delivery.received_at, memory=memory)
+
+    def _remember(self, places: set[tuple[int, str]]) -> None:
+        for part in _chunks(sorted(places)):
+            found = self._connection.execute(
+                select(_MEMORY).where(tuple_(_MEMORY.c.endpoint_id, _MEMORY.c.about).in_(part))
+            )
+            for row in found:
+                self._memories[row.endpoint_id, row.about] = row.memory
+
+    def _look_up(self, arrivals: Sequence[_Arrival]) -> None:
+        wanted = {
+            (arrival.delivery.endpoint_id, key.text) for arrival in arrivals for key in arrival.identity.keys
+        } - self._looked_up
+        for part in _chunks(sorted(wanted)):
+            found = self._connection.execute(
+                select(_KEY.c.endpoint_id, _KEY.c.key, _KEY.c.until).where(
+                    tuple_(_KEY.c.endpoint_id, _KEY.c.key).in_(part)
+                )
+            )
+            for row in found:
+                self._until[row.endpoint_id, row.key] = row.until
+                self._in_database.add((row.endpoint_id, row.key))
+        self._looked_up |= wanted
+
+    # ── Deciding ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _decide(self, arrival: _Arrival) -> None:
+        if arrival.about in self._changed:
+            # An earlier delivery of this batch changed what we know: identify anew with that.
+            arrival.identity = self._identify(arrival.delivery, arrival.reading, arrival.about)
+            self._look_up([arrival])
+        endpoint_id = arrival.delivery.endpoint_id
+        if any(self._is_claimed(endpoint_id, key, arrival.delivery.received_at) for key in arrival.identity.keys):
+            arrival.is_new = False
+            return
+        for key in arrival.identity.keys:
+            self._until[endpoint_id, key.text] = key.until
+        if arrival.about and arrival.identity.memory is not None:
+            self._memories[arrival.about] = arrival.identity.memory
+            self._changed.add(arrival.about)
+
+    def _is_claimed(self, endpoint_id: int, key: Key, at: datetime) -> bool:
+        place = (endpoint_id, key.text)
+        if place not in self._until:
+            return False
+        until = self._until[place]
+        # Measured at the delivery's own time: a batch that waited in the spool is judged as if it had not.
+        return until is None or at < until
+
+    # ── Writing ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def _write(self, arrivals: Sequence[_Arrival]) -> None:
+        if not arrivals:
+            return
+        statement = insert(_EVENT).returning(_EVENT.c.id, sort_by_parameter_order=True)
+        ids = self._connection.execute(statement, [_event_row(arrival) for arrival in arrivals]).scalars().all()
+        for arrival, event_id in zip(arrivals, ids, strict=True):
+            arrival.event_id = event_id
+        self._write_keys(arrivals)
+        self._write_memories()
+
+    def _write_keys(self, arrivals: Sequence[_Arrival]) -> None:
+        rows = {
+            (arrival.delivery.endpoint_id, key.text): (arrival.event_id, key.until)
+            for arrival in arrivals
+            for key in arrival.identity.keys
+        }
+        fresh = [
+            {"endpoint_id": place[0], "key": place[1], "event_id": event_id, "until": until}
+            for place, (event_id, until) in rows.items()
+            if place not in self._in_database
+        ]
+        if fresh:
+            # Plain: should another receiver have claimed one meanwhile, the batch fails and is judged again.
+            self._connection.execute(insert(_KEY), fresh)
+        claimed_anew = [
+            {"at": place[0], "text": place[1], "event": event_id, "ends": until}
+            for place, (event_id, until) in rows.items()
+            if place in self._in_database
+        ]
+        if claimed_anew:
+            statement = (
+                update(_KEY)
+                .where(_KEY.c.endpoint_id == bindparam("at"), _KEY.c.key == bindparam("text"))
+                .values(event_id=bindparam("event"), until=bindparam("ends"))
+            )
+            self._connection.execute(statement, claimed_anew)
+
+    def _write_memories(self) -> None:
+        rows = [
+            {"endpoint_id": place[0], "about": place[1], "memory": self._memories[place]} for place in self._changed
+        ]
+        if rows:
+            statement = _upsert(self._session, _MEMORY)
+            statement = statement.on_conflict_do_update(
+                index_elements=["endpoint_id", "about"], set_={"memory": statement.excluded.memory}
+            )
+            self._connection.execute(statement, rows)
+
+
+def count_rejections(session: Session, rejected: Mapping[tuple[int, str], tuple[int, datetime, datetime]]) -> None:
+    """Adds up refused deliveries: by endpoint and reason, how many, the first time and the last."""
+    rows = [
+        {"endpoint_id": endpoint_id, "reason": reason, "count": count, "first_at": first_at, "last_at": last_at}
+        for (endpoint_id, reason), (count, first_at, last_at) in rejected.items()
+    ]
+    statement = _upsert(session, _REJECTED)
+    statement = statement.on_conflict_do_update(
+        index_elements=["endpoint_id", "reason"],
+        set_={"count": _REJECTED.c.count + statement.excluded.count, "last_at": statement.excluded.last_at},
+    )
+    session.connection().execute(statement, rows)
+
+
+def _event_row(arrival: _Arrival) -> dict[str, Any]:
+    delivery, reading = arrival.delivery, arrival.reading
+    return {
+        "merchant_id": delivery.merchant_id,
+        "endpoint_id": delivery.endpoint_id,
+        "mode": delivery.mode,
+        "type": reading.type,
+        "origin": delivery.origin,
+        "standing": reading.standing,
+        "standing_reason": reading.reason,
+        "subject": reading.subject,
+        "occurred_at": reading.occurred_at,
+        "received_at": delivery.received_at,
+        "body": delivery.body,
+        # What cannot run needs no fan-out; it is done with as soon as it is stored.
+        "fanned_out_at": None if reading.standing == Standing.READY else delivery.received_at,
+    }
+
+
+def _upsert(session: Session, table: Any) -> Any:
+    return postgresql.insert(table) if session.get_bind().dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def _chunks(places: Sequence[tuple[int, str]]) -> list[Sequence[tuple[int, str]]]:
+    return [places[start : start + _CHUNK] for start in range(0, len(places), _CHUNK)]

@@ -1,0 +1,46 @@
+"""Rows of a merchant's own, as the Ledger integration writes them."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from sqlalchemy import Engine
+from sqlmodel import col, select
+
+from recipes.db import transaction
+from recipes.models import LedgerRow
+
+
+class MerchantRows:
+    """The rows of one merchant."""
+
+    def __init__(self, engine: Engine, merchant_id: int, now: Callable[[], datetime]) -> None:
+        self._engine = engine
+        self._merchant_id = merchant_id
+        self._now = now
+
+    def put(self, table: str, key: str, values: Mapping[str, str]) -> bool:
+        """Writes the row `key` of `table`; columns not named stay as they were. True if the row is new."""
+        now = self._now()
+        with transaction(self._engine) as session:
+            row = session.exec(
+                select(LedgerRow).where(
+                    col(LedgerRow.merchant_id) == self._merchant_id,
+                    col(LedgerRow.table) == table,
+                    col(LedgerRow.key) == key,
+                )
+            ).first()
+            if row is None:
+                session.add(
+                    LedgerRow(
+                        merchant_id=self._merchant_id,
+                        table=table,
+                        key=key,
+                        columns=dict(values),
+                        created_at=now,
+                        updated_at=now,
+                    )
+                )
+                return True
+            row.columns = {**row.columns, **values}
+            row.updated_at = now
+            return False

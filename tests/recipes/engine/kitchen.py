@@ -1,0 +1,170 @@
+"""An engine whose clock stands still, for tests: each turn is asked for, time is moved by hand."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlmodel import col, select
+
+from recipes import engine as runs
+from recipes.clients import ClientCache
+from recipes.db import reading, transaction
+from recipes.inbox import store
+from recipes.models import Attempt, Connection, Endpoint, Recipe, RecipeVersion, Run, RunState
+from recipes.rows import MerchantRows
+from recipes.spool import Delivery
+from recipes.vault import Place, Vault
+from tests.conftest import NOW
+
+CREDENTIALS: Mapping[str, Mapping[str, str]] = {
+    "slack": {"bot_token": "xoxb-1234567890-abcdef"},
+    "mailchimp": {"api_key": "0123456789abcdef0123456789abcdef-us21"},
+    "ledger": {},
+}
+
+
+class Kitchen:
+    """One merchant's connections, recipes and events, and the engine that works on them."""
+
+    def __init__(self, engine: Engine, vault: Vault, endpoint: Endpoint, api_base: Mapping[str, str]) -> None:
+        self.engine = engine
+        self.endpoint = endpoint
+        self.now = NOW
+        self.lease = "first-engine"
+        self.limits = runs.Limits()
+        self._vault = vault
+        self._tools = runs.Tools(
+            clients=ClientCache(vault, api_base),
+            rows=lambda merchant_id: MerchantRows(engine, merchant_id, lambda: self.now),
+            now=lambda: self.now,
+            jitter=lambda: 0.0,
+        )
+
+    def later(self, **time: float) -> None:
+        """Moves the clock on."""
+        self.now += timedelta(**time)
+
+    def connect(self, app: str) -> int:
+        """A connection with credentials that its form accepts."""
+        with transaction(self.engine) as session:
+            connection = Connection(merchant_id=self.endpoint.merchant_id, app=app, name=app, created_at=self.now)
+            session.add(connection)
+            session.flush()
+            assert connection.id is not None
+            place = Place("connection", "credentials", str(connection.id))
+            connection.credentials = self._vault.seal(json.dumps(CREDENTIALS[app]), place)
+        return connection.id
+
+    def recipe(self, event: str, *steps: Mapping[str, Any], **more: Any) -> int:
+        """A recipe that is on; steps as (app, action, connection_id, fields)."""
+        with transaction(self.engine) as session:
+            count = len(session.exec(select(Recipe)).all())
+            recipe = Recipe(
+                merchant_id=self.endpoint.merchant_id,
+                name=f"recipe-{count}",
+                title="A recipe",
+                event_type=event,
+                enabled=True,
+                enabled_at=self.now,
+                created_at=self.now,
+            )
+            session.add(recipe)
+            session.flush()
+            assert recipe.id is not None
+            definition = {"event": event, "steps": list(steps), **more}
+            session.add(RecipeVersion(recipe_id=recipe.id, version=1, definition=definition, created_at=self.now))
+        return recipe.id
+
+    def deliver(self, event: str, payload: Mapping[str, Any], *, occurred_at: datetime | None = None) -> None:
+        """An event that is stored at the present time."""
+        assert self.endpoint.id is not None
+        stamp = None if occurred_at is None else str(round(occurred_at.timestamp() * 1000))
+        delivery = Delivery(
+            endpoint_id=self.endpoint.id,
+            merchant_id=self.endpoint.merchant_id,
+            mode=self.endpoint.mode,
+            body=json.dumps(payload).encode(),
+            event_header=event,
+            timestamp_header=stamp,
+            received_at=self.now,
+        )
+        assert store(self.engine, [delivery]) == [True]
+
+    def claim(self, limit: int = 100) -> list[runs.Claimed]:
+        """Fans out and claims, as a clock does."""
+        with transaction(self.engine) as session:
+            runs.fan_out(session, now=self.now)
+            return runs.claim(session, now=self.now, lease=self.lease, limits=self.limits, limit=limit)
+
+    def finish(self, claimed: Sequence[runs.Claimed]) -> list[runs.Performed]:
+        """Performs what was claimed and settles it."""
+        performed = [runs.perform(each, self._tools) for each in claimed]
+        with transaction(self.engine) as session:
+            runs.settle(session, performed, now=self.now)
+        return performed
+
+    def turn(self) -> list[runs.Performed]:
+        """One whole turn of the engine."""
+        return self.finish(self.claim())
+
+    def work(self) -> None:
+        """Turns until nothing is due."""
+        while self.turn():
+            pass
+
+    def recover(self, **by: Any) -> int:
+        """Puts back what a dead engine had."""
+        with transaction(self.engine) as session:
+            return runs.recover(session, now=self.now, **by)
+
+    def extend(self) -> None:
+        """Keeps what is under way."""
+        with transaction(self.engine) as session:
+            under_way = [run.id for run in self.runs() if run.state == RunState.RUNNING and run.id is not None]
+            runs.extend_leases(session, lease=self.lease, runs=under_way, now=self.now)
+
+    def release(self, connection_id: int) -> int:
+        """Reconnects; the number of runs that waited."""
+        with transaction(self.engine) as session:
+            return runs.release(session, connection_id, now=self.now)
+
+    def run_again(self, run_id: int | None) -> None:
+        """The merchant asks for it."""
+        with transaction(self.engine) as session:
+            runs.run_again(session, self.endpoint.merchant_id, run_id or 0, now=self.now)
+
+    def mark_done(self, run_id: int | None) -> None:
+        """The merchant says so."""
+        with transaction(self.engine) as session:
+            runs.mark_done(session, self.endpoint.merchant_id, run_id or 0, now=self.now)
+
+    def cancel(self, run_id: int | None) -> None:
+        """The merchant asks for it."""
+        with transaction(self.engine) as session:
+            runs.cancel(session, self.endpoint.merchant_id, run_id or 0, now=self.now)
+
+    def runs(self) -> list[Run]:
+        """All runs, in the order they were made."""
+        with reading(self.engine) as session:
+            return list(session.exec(select(Run).order_by(col(Run.id))))
+
+    def states(self) -> list[str]:
+        """The states of all runs."""
+        return [run.state for run in self.runs()]
+
+    def attempts(self) -> list[Attempt]:
+        """All attempts, in order."""
+        with reading(self.engine) as session:
+            return list(session.exec(select(Attempt).order_by(col(Attempt.id))))
+
+
+def step(app: str, action: str, connection_id: int | None, **fields: Any) -> dict[str, Any]:
+    """A step as a recipe's definition has it."""
+    return {"app": app, "action": action, "connection_id": connection_id, "fields": fields}
+
+
+def order(number: int, email: str = "jane@example.com") -> dict[str, Any]:
+    """An order.completed body."""
+    return {"order": {"id": f"order_{number}"}, "amount": 64.99, "currency": "usd", "customer": {"email": email}}

@@ -1,0 +1,67 @@
+"""An engine that died: what it had under way goes on, and nothing is done twice without a word."""
+
+from recipes.models import RunState
+from tests.integrations.vendor import Vendor, answer
+from tests.recipes.engine.kitchen import Kitchen, order, step
+
+
+def _post(kitchen: Kitchen) -> None:
+    fields = {"channel": "C0123456789", "text": "Sold"}
+    kitchen.recipe("order.completed", step("slack", "post_message", kitchen.connect("slack"), **fields))
+
+
+def _subscribe(kitchen: Kitchen) -> None:
+    fields = {"audience": "a1", "email": "{{ buyer.email }}"}
+    kitchen.recipe("order.completed", step("mailchimp", "add_subscriber", kitchen.connect("mailchimp"), **fields))
+
+
+def test_a_repeatable_step_is_tried_again(kitchen: Kitchen, mailchimp: Vendor) -> None:
+    """And the interrupted try is on record."""
+    _subscribe(kitchen)
+    kitchen.deliver("order.completed", order(1))
+    kitchen.claim()
+    kitchen.lease = "second-engine"
+    assert kitchen.recover(only_lease="second-engine") == 1
+    kitchen.work()
+    assert kitchen.states() == [RunState.SUCCEEDED]
+    assert [attempt.result for attempt in kitchen.attempts()] == ["interrupted", "succeeded"]
+
+
+def test_any_other_step_is_done_or_unsure_never_doubled(kitchen: Kitchen, slack: Vendor) -> None:
+    """The message may be out: Slack is asked before it is posted again; as it cannot tell, the merchant is."""
+    _post(kitchen)
+    slack.answers["POST /conversations.history"] = answer({"ok": False, "error": "missing_scope"})
+    kitchen.deliver("order.completed", order(1))
+    kitchen.claim()
+    kitchen.recover(only_lease="second-engine")
+    kitchen.work()
+    assert kitchen.states() == [RunState.UNSURE]
+    assert slack.seen("POST /chat.postMessage") == []
+
+
+def test_leases_end_by_themselves_and_a_live_engine_keeps_its_own(kitchen: Kitchen) -> None:
+    """Among several engines only time tells which are dead."""
+    _subscribe(kitchen)
+    kitchen.deliver("order.completed", order(1))
+    kitchen.claim()
+    assert kitchen.recover() == 0
+    kitchen.later(seconds=90)
+    kitchen.extend()
+    kitchen.later(seconds=90)
+    assert kitchen.recover() == 0
+    kitchen.later(seconds=60)
+    assert kitchen.recover() == 1
+
+
+def test_a_result_that_comes_too_late_changes_nothing(kitchen: Kitchen, mailchimp: Vendor) -> None:
+    """The run was taken over: the first engine's answer is recorded, the run is the second's."""
+    _subscribe(kitchen)
+    kitchen.deliver("order.completed", order(1))
+    late = kitchen.claim()
+    kitchen.lease = "second-engine"
+    kitchen.recover(only_lease="second-engine")
+    [taken_over] = kitchen.claim()
+    kitchen.finish(late)
+    assert kitchen.states() == [RunState.RUNNING]
+    kitchen.finish([taken_over])
+    assert kitchen.states() == [RunState.SUCCEEDED]

@@ -1,0 +1,44 @@
+"""The database's own promises."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.exc import StatementError
+from sqlmodel import select
+
+from recipes.db import reading, transaction
+from recipes.models import Merchant
+
+
+def test_sqlite_is_set_up_to_lose_nothing(engine: Engine) -> None:
+    """WAL, every commit on disk before it returns, references kept, and room given back."""
+    with engine.connect() as connection:
+        found = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "auto_vacuum")
+        }
+    assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "auto_vacuum": 2}
+
+
+def test_times_are_kept_in_utc_and_naive_ones_refused(engine: Engine) -> None:
+    """A time without a zone is a mistake somewhere, not a time."""
+    tokyo = datetime(2026, 7, 24, 21, 0, tzinfo=timezone(timedelta(hours=9)))
+    with transaction(engine) as session:
+        session.add(Merchant(name="Acme", created_at=tokyo))
+    with reading(engine) as session:
+        [merchant] = session.exec(select(Merchant)).all()
+    assert merchant.created_at == tokyo
+    assert merchant.created_at.tzinfo is UTC
+    with pytest.raises(StatementError, match="time zone"), transaction(engine) as session:
+        session.add(Merchant(name="Acme", created_at=datetime(2026, 7, 24)))  # noqa: DTZ001 - what is refused
+
+
+def test_a_transaction_that_raises_leaves_nothing_behind(engine: Engine) -> None:
+    """All or nothing."""
+    with pytest.raises(ZeroDivisionError), transaction(engine) as session:
+        session.add(Merchant(name="Acme", created_at=datetime(2026, 7, 24, tzinfo=UTC)))
+        session.flush()
+        _ = 1 / 0
+    with reading(engine) as session:
+        assert session.exec(select(Merchant)).all() == []

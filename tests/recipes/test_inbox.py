@@ -1,0 +1,164 @@
+"""The inbox: what is answered is on disk, what comes twice is stored once."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+from sqlmodel import select
+
+from recipes.db import open_database, reading, transaction
+from recipes.inbox import CannotAccept, Inbox, Receipt, bring_in, store
+from recipes.models import Endpoint, Event, RejectedDelivery, Standing
+from recipes.settings import Settings
+from recipes.spool import Delivery, Spool
+from tests.conftest import NOW
+
+ORDER = {"order": {"id": "order_1"}, "amount": 64.99, "currency": "usd", "customer": {"email": "Jane@Example.com "}}
+
+
+@pytest.fixture
+def delivery(endpoint: Endpoint) -> Callable[..., Delivery]:
+    """Makes deliveries to the endpoint."""
+
+    def make(body: Any = ORDER, event: str | None = "order.completed", at: datetime = NOW) -> Delivery:
+        assert endpoint.id is not None
+        return Delivery(
+            endpoint_id=endpoint.id,
+            merchant_id=endpoint.merchant_id,
+            mode=endpoint.mode,
+            body=body if isinstance(body, bytes) else json.dumps(body).encode(),
+            event_header=event,
+            timestamp_header=None,
+            received_at=at,
+        )
+
+    return make
+
+
+@pytest.fixture
+def spool(settings: Settings) -> Spool:
+    """The settings' spool."""
+    return Spool(settings.spool)
+
+
+@pytest.fixture
+def inbox(settings: Settings, engine: Engine, spool: Spool) -> Iterator[Inbox]:
+    """An inbox that does not wait long for a locked database."""
+    impatient = open_database(settings.database, wait_seconds=0.05)
+    inbox = Inbox(impatient, spool, wake=lambda: None)
+    yield inbox
+    inbox.close()
+    impatient.dispose()
+
+
+def _events(engine: Engine) -> list[Event]:
+    with reading(engine) as session:
+        return list(session.exec(select(Event).order_by(Event.id)))  # type: ignore[arg-type]
+
+
+def test_a_delivery_is_on_disk_when_it_is_answered(
+    inbox: Inbox, engine: Engine, delivery: Callable[..., Delivery]
+) -> None:
+    """Stored raw, with its type, subject and time."""
+    assert inbox.accept(delivery()) is Receipt.STORED
+    [event] = _events(engine)
+    assert (event.type, event.subject, event.standing) == ("order.completed", "jane@example.com", Standing.READY)
+    assert json.loads(event.body) == ORDER
+    assert event.received_at == NOW
+    assert event.fanned_out_at is None
+
+
+def test_a_duplicate_is_stored_once_also_within_a_batch(
+    inbox: Inbox, engine: Engine, delivery: Callable[..., Delivery]
+) -> None:
+    """The same order delivered again, at once or weeks later, is one event."""
+    assert store(engine, [delivery(), delivery(), delivery({**ORDER, "order": {"id": "order_2"}})]) == [
+        True,
+        False,
+        True,
+    ]
+    assert inbox.accept(delivery(at=NOW + timedelta(days=30))) is Receipt.DUPLICATE
+    assert len(_events(engine)) == 2
+
+
+def test_many_at_once_are_each_stored_once(inbox: Inbox, engine: Engine, delivery: Callable[..., Delivery]) -> None:
+    """Group commit mixes up nobody's answer."""
+    answers: dict[int, Receipt] = {}
+
+    def send(number: int) -> None:
+        answers[number] = inbox.accept(delivery({**ORDER, "order": {"id": f"order_{number // 2}"}}))
+
+    threads = [threading.Thread(target=send, args=(number,)) for number in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answers.values()) == [Receipt.DUPLICATE] * 20 + [Receipt.STORED] * 20
+    assert len(_events(engine)) == 20
+
+
+def test_byte_identical_renewals_of_two_months_are_two_events(
+    engine: Engine, delivery: Callable[..., Delivery]
+) -> None:
+    """A renewal's body holds no date: a plain body hash would swallow the second month's."""
+    renewal = json.loads((Path("recipes/events/samples") / "invoice.payment_succeeded.json").read_text())
+    kind = "invoice.payment_succeeded"
+    assert store(engine, [delivery(renewal, kind)]) == [True]
+    assert store(engine, [delivery(renewal, kind, NOW + timedelta(minutes=5))]) == [False]
+    assert store(engine, [delivery(renewal, "invoice.paid", NOW + timedelta(hours=1))]) == [False]
+    assert store(engine, [delivery(renewal, kind, NOW + timedelta(days=30))]) == [True]
+
+
+def test_what_cannot_be_read_is_stored_and_set_apart(engine: Engine, delivery: Callable[..., Delivery]) -> None:
+    """Signed but not JSON, unknown types and contradictions: kept and shown, never refused, never run."""
+    odd = [
+        delivery(b"\xff\x00 not json"),
+        delivery({"some": "thing"}, "order.exploded"),
+        delivery({**ORDER, "event": "order.refunded"}),
+        delivery({"customer": {"email": "\ud800@example.com"}, "order": {"id": "\ud800"}}),
+    ]
+    assert store(engine, odd) == [True] * 4
+    standings = [event.standing for event in _events(engine)]
+    assert standings[:3] == [Standing.UNREADABLE, Standing.UNKNOWN, Standing.SUSPICIOUS]
+    assert all(event.fanned_out_at for event in _events(engine)[:3])
+
+
+def test_a_locked_database_sends_deliveries_to_the_spool_and_back(
+    inbox: Inbox, engine: Engine, spool: Spool, delivery: Callable[..., Delivery]
+) -> None:
+    """Answered at once, on disk, brought in later and in order; brought in twice, it is still one event."""
+    with transaction(engine):
+        assert inbox.accept(delivery()) is Receipt.SPOOLED
+        assert inbox.accept(delivery({**ORDER, "order": {"id": "order_2"}})) is Receipt.SPOOLED
+        assert _events(engine) == []
+    assert bring_in(engine, spool) == 2
+    assert list(spool.batches()) == []
+    assert [json.loads(event.body)["order"]["id"] for event in _events(engine)] == ["order_1", "order_2"]
+    spool.write([delivery()])
+    bring_in(engine, spool)
+    assert len(_events(engine)) == 2
+
+
+def test_without_database_and_spool_nothing_is_accepted(
+    inbox: Inbox, engine: Engine, settings: Settings, delivery: Callable[..., Delivery]
+) -> None:
+    """Never a false 2xx."""
+    settings.spool.rmdir()
+    with transaction(engine), pytest.raises(CannotAccept):
+        inbox.accept(delivery())
+
+
+def test_refusals_are_counted_by_reason(inbox: Inbox, engine: Engine, endpoint: Endpoint) -> None:
+    """The merchant sees how many, why and since when; the count survives the process."""
+    assert endpoint.id is not None
+    inbox.reject(endpoint.id, "the signature was wrong", NOW)
+    inbox.reject(endpoint.id, "the signature was wrong", NOW + timedelta(hours=1))
+    inbox.close()
+    with reading(engine) as session:
+        [counted] = session.exec(select(RejectedDelivery)).all()
+    assert (counted.count, counted.first_at, counted.last_at) == (2, NOW, NOW + timedelta(hours=1))
