@@ -1,0 +1,40 @@
+"""What a recipe does, as it is saved: plain models that become JSON and back."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Saved(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Condition(_Saved):
+    """One row of "only if": a fact's name, an operator of recipes.conditions, and what to compare with."""
+
+    fact: str
+    operator: str
+    value: str = ""
+
+
+class Step(_Saved):
+    """One action and its fields. Text is a Liquid template, save for choices, which are taken as they are.
+
+    `connection_id` is None as long as the merchant has chosen none, as in a prebuilt recipe. `labels` are choices as
+    people read them ("#reviews"), by the field's name; the fields hold what the service knows them by.
+    """
+
+    app: str
+    action: str
+    connection_id: int | None = None
+    fields: dict[str, str | int | bool | dict[str, str]] = Field(default_factory=dict)
+    labels: dict[str, str] = Field(default_factory=dict)
+
+
+class Definition(_Saved):
+    """When an event of this type comes and the conditions hold, the steps are done one after another."""
+
+    event: str
+    match: Literal["all", "any"] = "all"
+    conditions: list[Condition] = Field(default_factory=list)
+    steps: list[Step] = Field(min_length=1)
