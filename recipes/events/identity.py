@@ -3,10 +3,11 @@
 An event is a duplicate if any of its keys is claimed and not past its `until`. Windows begin at the receipt of the
 event that claimed them and have no fixed edges, as days or hours of the clock would.
 
-`webhookId` is no key. Nobody knows yet whether it names the delivery or the endpoint; if it is the endpoint's, taking it
-for a key would swallow every event after the first. What a delivery's own id would find, an exact repeat, is found by
-the body within ten minutes. Not for longer: a renewal's body holds no date, so next month's can be the same, byte for
-byte. A delivery that cannot run claims nothing but that, under its standing, so that it never stands in for a real one.
+`webhookId` is no key. Nobody knows yet whether it names the delivery or the endpoint; if it is the endpoint's, it would
+swallow every event after the first. What a delivery's own id would find, an exact repeat, is found by the body within
+ten minutes. Not for longer: a renewal's body holds no date, so next month's can be the same, byte for byte.
+
+A delivery that cannot run claims nothing but its body, under its standing: it never stands in for a real one.
 """
 
 import hashlib
@@ -32,10 +33,14 @@ _HASH_LENGTH = 32
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A name for what happened. until: when it may happen anew; None for never."""
+    """A name for what happened. until: when it may happen anew; None for never.
+
+    noted: claimed so that reconciling finds the event by it, but no ground to call a delivery a duplicate.
+    """
 
     text: str
     until: datetime | None = None
+    noted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +113,14 @@ def review_created(payload: Payload, received_at: datetime, memory: Memory | Non
 
 
 def subscription_created(payload: Payload, received_at: datetime, memory: Memory | None) -> Identity:
-    """By the subscription; for an hour also by offer and buyer, should the API's list call it by another id."""
+    """By the subscription; for an hour also by offer and buyer, should the API's list call it by another id.
+
+    Deliveries are sure of their ids: who ends a subscription and starts another within the hour is let in again.
+    """
     offer, email = bodies.id_of(payload, "subscription"), bodies.email_of(payload)
     keys = [Key(f"sub.created:{bodies.subscriber_id_of(payload)}")]
     if offer and email:
-        keys.append(Key(f"sub.created:{offer}:{email}", received_at + HOUR))
+        keys.append(Key(f"sub.created:{offer}:{email}", received_at + HOUR, noted=True))
     return Identity(tuple(keys), subscription_state.started(memory, payload))
 
 

@@ -1,8 +1,8 @@
 """Amounts in major units (64.99 dollars), exactly, or not at all.
 
-Pocketsflow sends invoices in the currency's smallest unit, and orders sometimes in that and sometimes in decimals. Where
-nothing tells which, an amount is unknown rather than a hundred times too much. Amounts are Decimals, rounded to the
-currency's own places: they compare exactly and read as people write them (60.00, not 60.0).
+Pocketsflow sends invoices in the currency's smallest unit, and orders sometimes in that and sometimes in decimals.
+Where nothing tells which, an amount is unknown rather than a hundred times too much. Amounts are Decimals, rounded to
+the currency's own places: they compare exactly and read as people write them (60.00, not 60.0).
 """
 
 from collections.abc import Iterable
@@ -10,8 +10,10 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from enum import Enum, auto
 from typing import Any
 
-_NO_DECIMALS = frozenset("BIF CLP DJF GNF JPY KMF KRW PYG RWF VND VUV XAF XOF XPF".split())
-_THREE_DECIMALS = frozenset("BHD IQD JOD KWD LYD OMR TND".split())
+_NO_DECIMALS = frozenset(
+    {"BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"}
+)
+_THREE_DECIMALS = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
 # The standard and the payment providers count these currencies' smallest units differently.
 _DISPUTED = frozenset({"ISK", "MGA", "UGX"})
 _SYMBOLS = {

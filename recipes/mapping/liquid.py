@@ -19,10 +19,10 @@ from liquid.utils import ReadOnlyChainMap
 
 from integrations.kit import Escape
 from recipes.mapping.filters import FILTERS
-from recipes.mapping.sentences import no_such_fact, render_hint, syntax_hint
+from recipes.mapping.sentences import NOT_CLOSED, TOO_DEEP, no_such_fact, render_hint, syntax_hint
 from recipes.mapping.values import LONGEST_TEXT, MappingError, as_text
 
-LONGEST_TEMPLATE = 10_000
+LONGEST_TEMPLATE = 5_000
 OPEN_GROUP = "payload"
 _MISSING = object()
 _TOO_LONG = f"The text gets longer than {LONGEST_TEXT} characters. Shorten it, for instance with | truncate: 500."
@@ -95,13 +95,15 @@ def parse(template: str) -> BoundTemplate:
     """The parsed template. Raises MappingError with a plain hint."""
     if len(template) > LONGEST_TEMPLATE:
         raise MappingError(f"This is longer than {LONGEST_TEMPLATE} characters: shorten it.")
+    if template.rfind("{{") > template.rfind("}}"):
+        raise MappingError(NOT_CLOSED)  # the lexer would look for the end again from every brace
     try:
         parsed = _ENVIRONMENT.from_string(template)
         is_ranging = any(isinstance(each, RangeLiteral) for each in _expressions(parsed))
     except LiquidError as error:
         raise MappingError(syntax_hint(error)) from None
     except RecursionError:
-        raise MappingError("This is nested too deeply: make it simpler.") from None
+        raise MappingError(TOO_DEEP) from None
     if is_ranging:
         raise MappingError("Ranges such as (1..5) cannot be used here.")
     return parsed
@@ -124,7 +126,7 @@ def fill(template: str, facts: Mapping[str, Any], escape: Escape) -> Any:
     except LiquidError as error:
         raise MappingError(render_hint(error)) from None
     except RecursionError:
-        raise MappingError("This is nested too deeply: make it simpler.") from None
+        raise MappingError(TOO_DEEP) from None
     return buffer.getvalue()
 
 

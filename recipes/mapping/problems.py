@@ -5,12 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from liquid import BoundTemplate
+
 from integrations.kit import plain
 from recipes.events import event_type
 from recipes.events.facts import facts_of, without_private_links
 from recipes.mapping import liquid
 from recipes.mapping.filters import FILTERS
-from recipes.mapping.sentences import no_such_fact, no_such_filter
+from recipes.mapping.sentences import TOO_DEEP, no_such_fact, no_such_filter
 from recipes.mapping.values import MappingError
 
 _METADATA = f"{liquid.OPEN_GROUP}.metadata."
@@ -24,10 +26,14 @@ def problems(template: str, event: str, payload_examples: Sequence[Mapping[str, 
     Of `payload` any path is fine that the event's sample or one of the examples has, and all of its metadata.
     """
     try:
-        parsed = liquid.parse(template)
+        return _static(liquid.parse(template), _Known(event, payload_examples)) or _trial(template, event)
     except MappingError as error:
         return [str(error)]
-    known = _Known(event, payload_examples)
+    except RecursionError:
+        return [TOO_DEEP]
+
+
+def _static(parsed: BoundTemplate, known: "_Known") -> list[str]:
     found = [no_such_filter(name, FILTERS) for name in liquid.filters_of(parsed) if name not in FILTERS]
     found += [sentence for name in liquid.facts_of(parsed) if (sentence := known.problem(name))]
     found += [
@@ -35,7 +41,7 @@ def problems(template: str, event: str, payload_examples: Sequence[Mapping[str, 
         for name in _SINGLE_BRACES.findall(liquid.written_text(parsed))
         if name in known.names
     ]
-    return found or _trial(template, event)
+    return found
 
 
 def fact_problem(name: str, event: str, payload_examples: Sequence[Mapping[str, Any]] = ()) -> str | None:
@@ -81,8 +87,5 @@ def _trial(template: str, event: str) -> list[str]:
     if known is None:
         return [f"There is no event called {event}."]
     facts = facts_of(event, known.sample(), occurred_at=datetime(2026, 1, 1, tzinfo=UTC), test_mode=True)
-    try:
-        liquid.fill(template, facts, plain)
-    except MappingError as error:
-        return [str(error)]
+    liquid.fill(template, facts, plain)
     return []

@@ -6,6 +6,8 @@ from difflib import get_close_matches
 
 from liquid.exceptions import BlockNestingError, LiquidError, LiquidTypeError, UndefinedError, UnknownFilterError
 
+TOO_DEEP = "This is nested too deeply: make it simpler."
+NOT_CLOSED = "A {{ is not closed: write }} after the fact's name."
 _TAGS = ("if", "unless", "case", "assign", "comment")
 _INNER_TAGS = ("else", "elsif", "when", *(f"end{tag}" for tag in _TAGS))
 
@@ -31,9 +33,9 @@ def syntax_hint(error: LiquidError) -> str:
     message = str(error.args[0]) if error.args else ""
     word = _word(error)
     if isinstance(error, BlockNestingError):
-        return "The tags are nested too deeply: make it simpler."
+        return TOO_DEEP
     if message.startswith("expected '}}'"):
-        return "A {{ is not closed: write }} after the fact's name."
+        return NOT_CLOSED
     if message.startswith("missing tag name"):
         return "A {% is not closed: write %} at its end."
     if message.startswith("unexpected tag"):
