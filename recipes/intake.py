@@ -147,7 +147,7 @@ class Intake:
 
     def _is_claimed(self, endpoint_id: int, key: Key, at: datetime) -> bool:
         place = (endpoint_id, key.text)
-        if place not in self._until:
+        if key.noted or place not in self._until:
             return False
         until = self._until[place]
         # Measured at the delivery's own time: a batch that waited in the spool is judged as if it had not.

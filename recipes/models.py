@@ -3,11 +3,24 @@
 Rows are checked with plain models at the edge; what must hold whatever the code does is a constraint here.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, Column, ForeignKey, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    TextClause,
+    UniqueConstraint,
+    literal_column,
+    text,
+)
 from sqlmodel import Field, SQLModel
 
 from recipes.db import UTCDateTime
@@ -75,6 +88,18 @@ class RunState(StrEnum):
 
 
 OPEN_STATES = (RunState.QUEUED, RunState.RUNNING, RunState.WAITING, RunState.HELD)
+DUE_STATES = (RunState.QUEUED, RunState.WAITING)
+TROUBLED_STATES = (RunState.UNSURE, RunState.FAILED)
+
+
+def among(state: Any, states: Sequence[RunState]) -> ColumnElement[bool]:
+    """The condition that a run's state is one of OPEN_STATES, DUE_STATES or TROUBLED_STATES, for their indexes.
+
+    SQLite uses a partial index only where its own condition stands in the statement, word for word and in that
+    order; values that are bound later do not count.
+    """
+    condition: ColumnElement[bool] = state.in_([literal_column(f"'{each}'") for each in states])
+    return condition
 
 
 class AttemptResult(StrEnum):
@@ -192,6 +217,13 @@ class Event(SQLModel, table=True):
             sqlite_where=text("fanned_out_at IS NULL"),
             postgresql_where=text("fanned_out_at IS NULL"),
         ),
+        Index(
+            "ix_event_suspicious",
+            "merchant_id",
+            "id",
+            sqlite_where=text("standing = 'suspicious'"),
+            postgresql_where=text("standing = 'suspicious'"),
+        ),
         {"sqlite_autoincrement": True},
     )
     id: int | None = Field(default=None, primary_key=True)
@@ -291,9 +323,11 @@ class RecipeVersion(SQLModel, table=True):
     created_by: str = ""
 
 
-_OPEN = text("state IN ('queued', 'running', 'waiting', 'held')")
-_DUE = text("state IN ('queued', 'waiting')")
-_TROUBLED = text("state IN ('unsure', 'failed')")
+def _one_of(states: Sequence[RunState]) -> TextClause:
+    return text(f"state IN ({', '.join(repr(str(each)) for each in states)})")
+
+
+_OPEN, _DUE, _TROUBLED = _one_of(OPEN_STATES), _one_of(DUE_STATES), _one_of(TROUBLED_STATES)
 
 
 class Run(SQLModel, table=True):

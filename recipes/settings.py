@@ -33,11 +33,6 @@ class Settings(BaseSettings):
         default=Path("data"),
         description="Folder for the database, the keys and the spool; made at first start.",
     )
-    public_url: str = Field(
-        default="http://127.0.0.1:8000",
-        pattern=r"^https?://[^\s/]+(/\S*)?$",
-        description="Address under which Pocketsflow and browsers reach this installation, without a final slash.",
-    )
     database_url: str = Field(
         default="",
         validation_alias="DATABASE_URL",
@@ -49,6 +44,12 @@ class Settings(BaseSettings):
         default="127.0.0.1:8000",
         pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$",
         description="Address and port that the service listens on.",
+    )
+    public_url: str = Field(
+        default_factory=lambda given: f"http://{given['bind']}",
+        pattern=r"^https?://[^\s/]+(/\S*)?$",
+        description="Address under which Pocketsflow and browsers reach this installation; http:// and "
+        "the bind address if not given.",
     )
     secret_key: SecretStr | None = Field(
         default=None,

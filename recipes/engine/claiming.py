@@ -10,10 +10,19 @@ from sqlmodel import Session, col
 
 from recipes.definition import Definition
 from recipes.engine.limits import Limits
-from recipes.models import OPEN_STATES, Connection, ConnectionState, Event, RecipeVersion, Run, RunState
+from recipes.models import (
+    DUE_STATES,
+    OPEN_STATES,
+    Connection,
+    ConnectionState,
+    Event,
+    RecipeVersion,
+    Run,
+    RunState,
+    among,
+)
 
 LEASE = timedelta(minutes=2)
-_DUE_STATES = (RunState.QUEUED, RunState.WAITING)
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,7 @@ def claim(session: Session, *, now: datetime, lease: str, limits: Limits, limit:
         return []
     claimed = (
         update(Run)
-        .where(col(Run.id).in_(taken), col(Run.state).in_(_DUE_STATES))
+        .where(col(Run.id).in_(taken), col(Run.state).in_(DUE_STATES))
         .values(state=RunState.RUNNING, attempt=Run.attempt + 1, lease=lease, lease_until=now + LEASE)
         .returning(col(Run.id))
     )
@@ -68,7 +77,7 @@ def claim(session: Session, *, now: datetime, lease: str, limits: Limits, limit:
 def _running(session: Session) -> dict[int | None, int]:
     counted = (
         select(col(Run.connection_id), func.count())
-        .where(col(Run.state) == RunState.RUNNING)
+        .where(among(col(Run.state), OPEN_STATES), col(Run.state) == RunState.RUNNING)
         .group_by(col(Run.connection_id))
     )
     return {row[0]: row[1] for row in session.execute(counted)}
@@ -77,7 +86,7 @@ def _running(session: Session) -> dict[int | None, int]:
 def _connections_due(session: Session, now: datetime) -> Sequence[tuple[int | None, str]]:
     due = (
         select(col(Run.connection_id))
-        .where(col(Run.state).in_(_DUE_STATES), col(Run.due_at) <= now)
+        .where(among(col(Run.state), DUE_STATES), col(Run.due_at) <= now)
         .distinct()
         .subquery()
     )
@@ -105,13 +114,13 @@ def _first_on_their_lanes(session: Session, connection_id: int | None, now: date
     blocked = exists().where(
         col(earlier.lane) == col(Run.lane),
         col(earlier.id) != col(Run.id),
-        col(earlier.state).in_(OPEN_STATES),
+        among(col(earlier.state), OPEN_STATES),
         or_(col(earlier.state) == RunState.RUNNING, is_before),
     )
     mine = col(Run.connection_id).is_(None) if connection_id is None else col(Run.connection_id) == connection_id
     heads = (
         select(col(Run.id))
-        .where(mine, col(Run.state).in_(_DUE_STATES), col(Run.due_at) <= now, ~blocked)
+        .where(mine, among(col(Run.state), DUE_STATES), col(Run.due_at) <= now, ~blocked)
         .order_by(col(Run.order_at), col(Run.event_id), col(Run.id))
         .limit(room)
     )

@@ -11,7 +11,9 @@ from sqlmodel import Session, col
 
 from recipes.definition import Definition
 from recipes.engine.lanes import lane_of
+from recipes.events import names_that_run
 from recipes.models import (
+    DUE_STATES,
     Connection,
     ConnectionState,
     Event,
@@ -20,6 +22,7 @@ from recipes.models import (
     Run,
     RunsOn,
     RunState,
+    among,
 )
 
 _EVENT = Event.__table__  # type: ignore[attr-defined]
@@ -47,7 +50,7 @@ def has_work(session: Session, now: datetime) -> bool:
     """Whether an event waits to be fanned out or a run is due: a look that takes no lock."""
     if session.execute(select(_EVENT.c.id).where(_EVENT.c.fanned_out_at.is_(None)).limit(1)).first():
         return True
-    due = select(col(Run.id)).where(col(Run.state).in_((RunState.QUEUED, RunState.WAITING)), col(Run.due_at) <= now)
+    due = select(col(Run.id)).where(among(col(Run.state), DUE_STATES), col(Run.due_at) <= now)
     return session.execute(due.limit(1)).first() is not None
 
 
@@ -63,7 +66,8 @@ def fan_out(session: Session, *, now: datetime, limit: int = 500) -> int:
     rows = [
         _run(event, cook, paused, now)
         for event in events
-        for cook in cooks.get((event.merchant_id, event.type), ())
+        for name in names_that_run(event.type)
+        for cook in cooks.get((event.merchant_id, name), ())
         if _takes(cook.recipe, event)
     ]
     if rows:

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import update
 from sqlmodel import Session, col
 
-from recipes.models import Connection, ConnectionState, Run, RunState
+from recipes.models import DUE_STATES, OPEN_STATES, Connection, ConnectionState, Run, RunState, among
 
 
 def hold(session: Session, connection_id: int, *, reason: str, now: datetime) -> None:
@@ -17,7 +17,7 @@ def hold(session: Session, connection_id: int, *, reason: str, now: datetime) ->
     )
     session.execute(
         update(Run)
-        .where(col(Run.connection_id) == connection_id, col(Run.state).in_((RunState.QUEUED, RunState.WAITING)))
+        .where(col(Run.connection_id) == connection_id, among(col(Run.state), DUE_STATES))
         .values(state=RunState.HELD)
     )
 
@@ -31,7 +31,9 @@ def release(session: Session, connection_id: int, *, now: datetime) -> int:
     )
     released = session.execute(
         update(Run)
-        .where(col(Run.connection_id) == connection_id, col(Run.state) == RunState.HELD)
+        .where(
+            col(Run.connection_id) == connection_id, among(col(Run.state), OPEN_STATES), col(Run.state) == RunState.HELD
+        )
         .values(state=RunState.QUEUED, due_at=now)
         .returning(col(Run.id))
     )

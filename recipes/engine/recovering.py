@@ -10,7 +10,7 @@ from integrations import integration
 from integrations.errors import Permanent
 from recipes.definition import Definition
 from recipes.engine.claiming import LEASE
-from recipes.models import Attempt, AttemptResult, RecipeVersion, Run, RunState
+from recipes.models import OPEN_STATES, Attempt, AttemptResult, RecipeVersion, Run, RunState, among
 
 _INTERRUPTED = "We stopped while this was under way."
 
@@ -32,7 +32,7 @@ def recover(session: Session, *, now: datetime, only_lease: str | None = None) -
     service or the merchant is asked first.
     """
     lost = select(Run, RecipeVersion).join(RecipeVersion, col(RecipeVersion.id) == col(Run.version_id))
-    lost = lost.where(col(Run.state) == RunState.RUNNING)
+    lost = lost.where(among(col(Run.state), OPEN_STATES), col(Run.state) == RunState.RUNNING)
     is_lost = col(Run.lease_until) < now if only_lease is None else col(Run.lease) != only_lease
     found = session.execute(lost.where(is_lost)).all()
     for run, version in found:

@@ -36,9 +36,14 @@ def test_times_are_kept_in_utc_and_naive_ones_refused(engine: Engine) -> None:
 
 def test_a_transaction_that_raises_leaves_nothing_behind(engine: Engine) -> None:
     """All or nothing."""
-    with pytest.raises(ZeroDivisionError), transaction(engine) as session:
-        session.add(Merchant(name="Acme", created_at=datetime(2026, 7, 24, tzinfo=UTC)))
-        session.flush()
-        _ = 1 / 0
+
+    def fail_late() -> None:
+        with transaction(engine) as session:
+            session.add(Merchant(name="Acme", created_at=datetime(2026, 7, 24, tzinfo=UTC)))
+            session.flush()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_late()
     with reading(engine) as session:
         assert session.exec(select(Merchant)).all() == []

@@ -1,0 +1,145 @@
+"""`pocketwire runs`, `events`, `run-again` and their like: what came in and what was done."""
+
+import click
+
+from recipes import engine as runs_of_engine
+from recipes import ledger
+from recipes.cli.printing import moment, print_json, print_table
+from recipes.cli.workplace import Refused, Workplace, as_json, for_merchant
+from recipes.db import reading, transaction
+from recipes.events import canonical
+from recipes.models import Mode, RunState
+
+with_limit = click.option(
+    "--limit",
+    type=click.IntRange(1, ledger.LARGEST_PAGE),
+    default=20,
+    show_default=True,
+    help="How many, newest first.",
+)
+
+
+@click.command()
+@click.option("--state", type=click.Choice([state.value for state in RunState]), help="Only runs in this state.")
+@with_limit
+@as_json
+@for_merchant
+@click.pass_obj
+def runs(work: Workplace, state: str | None, limit: int, as_json: bool, merchant: str | None) -> None:
+    """List what recipes did, the newest first.
+
+    \b
+    Example: pocketwire runs --state failed
+    """
+    with reading(work.engine) as session:
+        owner = work.merchant_id(merchant, session)
+        found = ledger.runs_page(session, owner, limit=limit, states=[state] if state else []).items
+    if as_json:
+        print_json(found)
+    elif not found:
+        click.echo("No runs.")
+    else:
+        print_table(
+            ("Id", "When", "Recipe", "State", "Outcome"),
+            [(str(run.id), moment(run.created_at), run.recipe_title, run.state, run.outcome) for run in found],
+        )
+
+
+@click.command()
+@click.option("--event", "type_name", metavar="EVENT", help="Only events of this type.")
+@click.option("--mode", type=click.Choice([mode.value for mode in Mode]), help="Only live or only test events.")
+@with_limit
+@as_json
+@for_merchant
+@click.pass_obj
+def events(
+    work: Workplace, type_name: str | None, mode: str | None, limit: int, as_json: bool, merchant: str | None
+) -> None:
+    """List what Pocketsflow sent, the newest first.
+
+    \b
+    Example: pocketwire events --event order.completed
+    """
+    wanted = canonical(type_name) if type_name else None
+    with reading(work.engine) as session:
+        owner = work.merchant_id(merchant, session)
+        found = ledger.events_page(session, owner, limit=limit, type=wanted, mode=mode).items
+    if as_json:
+        print_json(found)
+    elif not found:
+        click.echo("No events.")
+    else:
+        print_table(
+            ("Id", "When", "Event", "Who", "Outcome"),
+            [(str(each.id), moment(each.received_at), each.type, each.subject or "", each.outcome) for each in found],
+        )
+
+
+@click.command("run-again")
+@click.argument("run_id", type=int, metavar="ID")
+@for_merchant
+@click.pass_obj
+def run_again(work: Workplace, run_id: int, merchant: str | None) -> None:
+    """Run a run again; a failed one goes on where it stopped.
+
+    \b
+    Example: pocketwire run-again 42
+    """
+    with transaction(work.engine) as session:
+        run = runs_of_engine.run_again(session, work.merchant_id(merchant, session), run_id, now=work.now())
+    click.echo(f"Run {run.id} is {ledger.STATE_WORDS[run.state]}.")
+
+
+@click.command("mark-done")
+@click.argument("run_id", type=int, metavar="ID")
+@for_merchant
+@click.pass_obj
+def mark_done(work: Workplace, run_id: int, merchant: str | None) -> None:
+    """Say of a run that nobody is sure about that it was done.
+
+    \b
+    Example: pocketwire mark-done 42
+    """
+    with transaction(work.engine) as session:
+        runs_of_engine.mark_done(session, work.merchant_id(merchant, session), run_id, now=work.now())
+    click.echo(f"Run {run_id} is marked done.")
+
+
+@click.command()
+@click.argument("run_id", type=int, metavar="ID")
+@for_merchant
+@click.pass_obj
+def cancel(work: Workplace, run_id: int, merchant: str | None) -> None:
+    """Cancel a run that waits, or set a failed one aside.
+
+    \b
+    Example: pocketwire cancel 42
+    """
+    with transaction(work.engine) as session:
+        runs_of_engine.cancel(session, work.merchant_id(merchant, session), run_id, now=work.now())
+    click.echo(f"Run {run_id} is cancelled.")
+
+
+@click.command("ledger")
+@click.argument("table", required=False)
+@for_merchant
+@click.pass_obj
+def show_ledger(work: Workplace, table: str | None, merchant: str | None) -> None:
+    """List the Ledger's tables, or print one of them as CSV.
+
+    \b
+    Example: pocketwire ledger Orders > orders.csv
+    """
+    with reading(work.engine) as session:
+        owner = work.merchant_id(merchant, session)
+        there = ledger.tables(session, owner)
+        if table is None:
+            if not there:
+                click.echo("No tables yet: they are made by the first recipe that writes to the Ledger.")
+                return
+            print_table(("Rows", "Table"), [(str(each.rows), each.name) for each in there])
+            return
+        if table not in {each.name for each in there}:
+            raise Refused(f"There is no table called {table}.")
+        for line in ledger.table_csv(session, owner, table):
+            click.echo(line, nl=False)

@@ -1,0 +1,19 @@
+"""`pocketwire migrate`: the database's schema."""
+
+import click
+
+from recipes.cli.workplace import Workplace
+from recipes.db import open_database
+from recipes.migrations import migrate as bring_up
+
+
+@click.command()
+@click.pass_obj
+def migrate(work: Workplace) -> None:
+    """Bring the database to this version; a new one is made. `serve` does it by itself.
+
+    \b
+    Example: pocketwire migrate
+    """
+    applied = bring_up(open_database(work.settings.database))
+    click.echo(f"Applied: {', '.join(applied)}." if applied else "The database is up to date.")

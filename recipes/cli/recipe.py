@@ -1,0 +1,157 @@
+"""`pocketwire recipe …`: the shelf, and switching recipes on and off."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import click
+from sqlmodel import Session
+
+from recipes import cookbook
+from recipes.cli.given import read_values, with_values
+from recipes.cli.printing import print_json, print_table
+from recipes.cli.setting_up import Choices, apply
+from recipes.cli.workplace import Refused, Workplace, as_json, for_merchant
+from recipes.db import reading, transaction
+from recipes.events import canonical
+from recipes.models import RunsOn
+
+
+@click.group()
+def recipe() -> None:
+    """The recipes on the shelf."""
+
+
+@recipe.command("list")
+@click.option("--event", metavar="EVENT", help="Only the recipes for this event.")
+@as_json
+@for_merchant
+@click.pass_obj
+def list_(work: Workplace, event: str | None, as_json: bool, merchant: str | None) -> None:
+    """List the recipes, those that are on and those that could be.
+
+    \b
+    Example: pocketwire recipe list --event order.completed
+    """
+    with reading(work.engine) as session:
+        groups = cookbook.shelf(session, work.merchant_id(merchant, session))
+    wanted = canonical(event) if event else None
+    groups = [group for group in groups if wanted in (None, group.event.name)]
+    if as_json:
+        print_json([entry for group in groups for entry in group.entries])
+    elif not groups:
+        raise Refused(f"There is no recipe for {event}.")
+    else:
+        for group in groups:
+            click.echo(f"{group.event.title} ({group.event.name})")
+            print_table((), [(f"  {_state(entry)}", entry.name, entry.sentence) for entry in group.entries])
+            click.echo()
+
+
+def _state(entry: cookbook.ShelfEntry) -> str:
+    if entry.enabled:
+        return "waits" if entry.waits_for else "on"
+    return "off" if entry.recipe_id else "-  "
+
+
+@recipe.command()
+@click.argument("name")
+@click.option(
+    "--connection",
+    "used",
+    multiple=True,
+    metavar="NAME",
+    help="The connection; once for each step if there are several.",
+)
+@with_values
+@click.option("--only-if", "conditions", multiple=True, metavar="'FACT OPERATOR VALUE'", help="A condition.")
+@click.option("--match", type=click.Choice(["all", "any"]), help="Whether all conditions have to hold, or one.")
+@click.option("--runs-on", type=click.Choice([each.value for each in RunsOn]), help="Live events, test events or both.")
+@click.option("--another", metavar="TITLE", help="Set the recipe up once more beside the one there is.")
+@click.option("--dry-run", is_flag=True, help="Show what it would do, and change nothing.")
+@for_merchant
+@click.pass_obj
+def enable(
+    work: Workplace,
+    name: str,
+    used: Sequence[str],
+    values: Sequence[str],
+    files: Sequence[str],
+    conditions: Sequence[str],
+    match: str | None,
+    runs_on: str | None,
+    another: str | None,
+    dry_run: bool,
+    merchant: str | None,
+) -> None:
+    """Set a recipe up if need be, and switch it on.
+
+    Text may hold facts: --set text='{{ buyer.email }} bought {{ product.name }}'. Columns are set one by one: --set
+    columns.Email='{{ buyer.email }}'. Where several steps have a field, the step's number goes before it: --set
+    2.text=Hello.
+
+    \b
+    Example: pocketwire recipe enable review.created/slack-message --connection slack --set channel='#reviews'
+    """
+    owner = work.merchant_id(merchant)
+    choices = Choices(used, read_values(values, files), conditions, match, runs_on, another)
+    with reading(work.engine) as session:
+        draft = apply(choices, session, owner, _draft(session, owner, name, another))
+    draft, warnings = cookbook.with_labels(work.engine, work.vault, work.settings, owner, draft)
+    for warning in warnings:
+        click.echo(warning, err=True)
+    if dry_run:
+        _show_preview(work, owner, draft)
+        return
+    with transaction(work.engine) as session:
+        saved = (
+            cookbook.save(session, work.vault, owner, draft, by="command line", now=work.now())
+            if choices or draft.recipe_id is None
+            else None
+        )
+        on = cookbook.enable(session, owner, (saved.id if saved else draft.recipe_id) or 0, work.now())
+    click.echo(f"{on.title}: on ({on.name}).")
+
+
+def _draft(session: Session, merchant_id: int, name: str, another: str | None) -> cookbook.Draft:
+    recipe = cookbook.find_recipe(session, merchant_id, name)
+    if recipe is not None and another is None:
+        draft = cookbook.draft_of_recipe(session, merchant_id, recipe.id or 0)
+    else:
+        draft = cookbook.draft_from_prebuilt(session, merchant_id, name)
+    if draft is None:
+        raise Refused(f"There is no recipe called {name}: see pocketwire recipe list.")
+    return replace(draft, another=True, title=another) if another is not None else draft
+
+
+def _show_preview(work: Workplace, merchant_id: int, draft: cookbook.Draft) -> None:
+    with reading(work.engine) as session:
+        preview = cookbook.preview(session, merchant_id, draft, work.now())
+    if preview is None:
+        raise Refused(f"There is no event called {draft.event}.")
+    click.echo(f"Tried with {f'event {preview.event_id}' if preview.event_id else 'the sample'}. {preview.verdict}")
+    for step in preview.steps:
+        click.echo(f"\n{step.app_title}: {step.action_title}")
+        if step.problem:
+            click.echo(f"  {step.problem}")
+        for label, value in step.fields:
+            click.echo(f"  {label}: {value}")
+
+
+@recipe.command()
+@click.argument("name")
+@click.option("--cancel-waiting", is_flag=True, help="Also cancel the runs that wait; else they finish.")
+@for_merchant
+@click.pass_obj
+def disable(work: Workplace, name: str, cancel_waiting: bool, merchant: str | None) -> None:
+    """Switch a recipe off.
+
+    \b
+    Example: pocketwire recipe disable review.created/slack-message
+    """
+    with transaction(work.engine) as session:
+        owner = work.merchant_id(merchant, session)
+        found = cookbook.find_recipe(session, owner, name)
+        if found is None:
+            raise Refused(f"{name} is not set up, so it is off already.")
+        disabled = cookbook.disable(session, owner, found.id or 0, work.now(), cancel_waiting=cancel_waiting)
+    click.echo(disabled.sentence)

@@ -1,0 +1,1 @@
+"""Clocks: who calls the engine, and when."""

@@ -1,0 +1,152 @@
+"""The clock of one machine: one dispatching thread, a pool of calling threads, APScheduler for what recurs.
+
+The dispatching thread is the engine's only writer. Each turn settles what has come back, fans out what is new and
+claims what is due in one transaction, so that under load many runs share a commit.
+"""
+
+import logging
+import random
+import threading
+import uuid
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+
+from recipes import engine as runs
+from recipes import upkeep
+from recipes.db import reading, transaction
+from recipes.mail import Mailer
+from recipes.rows import MerchantRows
+from recipes.settings import Settings
+from recipes.spool import Spool
+
+logger = logging.getLogger(__name__)
+
+FAN_OUT_BATCH = 500
+
+
+class EmbeddedClock:
+    """Runs the engine in this process until stopped. There must be one at a time on a database."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Settings,
+        clients: runs.performing.Clients,
+        mailer: Mailer,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._mailer = mailer
+        self._spool = Spool(settings.spool)
+        self._now = now
+        self._lease = uuid.uuid4().hex
+        self._limits = runs.Limits()
+        self._pool = ThreadPoolExecutor(settings.engine_threads, thread_name_prefix="call")
+        self._tools = runs.Tools(
+            clients=clients,
+            rows=lambda merchant_id: MerchantRows(engine, merchant_id, now),
+            now=now,
+            jitter=lambda: random.uniform(-0.2, 0.2),  # noqa: S311 - spreads retries, guards nothing
+        )
+        self._under_way: set[int] = set()
+        self._came_back: deque[runs.Performed] = deque()
+        self._look = threading.Event()
+        self._stopping = threading.Event()
+
+    def wake(self) -> None:
+        """Tells the dispatcher that there is something to do."""
+        self._look.set()
+
+    def stop(self) -> None:
+        """Claims nothing more; `run` returns once what is under way has been settled."""
+        self._stopping.set()
+        self._look.set()
+
+    def run(self) -> None:
+        """Dispatches until stop() is called. A call takes 30 s at the most, so it ends soon after."""
+        upkeep.recover_runs(self._engine, self._now(), only_lease=self._lease)
+        scheduler = self._scheduler()
+        scheduler.start()
+        try:
+            while not (self._stopping.is_set() and not self._under_way):
+                self._look.wait()
+                self._look.clear()
+                self._turn_safely()
+        finally:
+            scheduler.shutdown(wait=False)
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def turn(self) -> int:
+        """One look: settles, fans out, claims and starts what is due; the number of runs started."""
+        now = self._now()
+        returned = list(self._came_back)
+        free = 0 if self._stopping.is_set() else self._settings.engine_threads - len(self._under_way) + len(returned)
+        if not returned and not self._has_work(now):
+            return 0
+        with transaction(self._engine) as session:
+            runs.settle(session, returned, now=now)
+            fanned_out = runs.fan_out(session, now=now, limit=FAN_OUT_BATCH)
+            claimed = runs.claim(session, now=now, lease=self._lease, limits=self._limits, limit=free) if free else []
+        # Only a commit takes them off the list: a turn that fails is tried again with all of them.
+        for performed in returned:
+            self._came_back.popleft()
+            self._under_way.discard(performed.claimed.run_id)
+            if performed.rest_until and performed.claimed.connection_id is not None:
+                self._limits.rest(performed.claimed.connection_id, performed.rest_until)
+        for each in claimed:
+            self._under_way.add(each.run_id)
+            self._pool.submit(self._perform, each)
+        if fanned_out == FAN_OUT_BATCH or (returned and claimed):
+            self._look.set()
+        return len(claimed)
+
+    def _turn_safely(self) -> None:
+        try:
+            self.turn()
+        except OperationalError as error:
+            logger.warning("the engine has to wait: the database cannot be written (%s)", type(error).__name__)
+        except Exception:
+            logger.exception("a turn of the engine failed; it is tried again")
+
+    def _has_work(self, now: datetime) -> bool:
+        with reading(self._engine) as session:
+            return runs.has_work(session, now)
+
+    def _perform(self, claimed: runs.Claimed) -> None:
+        self._came_back.append(runs.perform(claimed, self._tools))
+        self._look.set()
+
+    def _scheduler(self) -> BackgroundScheduler:
+        # In memory only: jobs here say when to look; what there is to do stands in the run table.
+        scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None})
+        for seconds, job in (
+            (1, self.wake),
+            (5, self._empty_spool),
+            (30, self._extend_leases),
+            (60, lambda: upkeep.recover_runs(self._engine, self._now())),
+            (60, lambda: upkeep.send_notices(self._engine, self._mailer, self._settings.public_url, self._now())),
+            (86_400, self._forget_old),
+        ):
+            scheduler.add_job(job, "interval", seconds=seconds)
+        scheduler.add_job(self._empty_spool)
+        return scheduler
+
+    def _empty_spool(self) -> None:
+        if upkeep.empty_spool(self._engine, self._spool):
+            self.wake()
+
+    def _extend_leases(self) -> None:
+        under_way = list(self._under_way)
+        if under_way:
+            with transaction(self._engine) as session:
+                runs.extend_leases(session, lease=self._lease, runs=under_way, now=self._now())
+
+    def _forget_old(self) -> None:
+        upkeep.forget_old(self._engine, keep_days=self._settings.keep_days, now=self._now())

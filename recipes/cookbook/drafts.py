@@ -1,0 +1,102 @@
+"""Drafts: a recipe as it is being set up, whole, before it is checked and saved."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sqlmodel import Session, select
+
+from recipes import connections
+from recipes.definition import Condition, Definition
+from recipes.models import Recipe, RecipeVersion, RunsOn
+from recipes.prebuilt import PREBUILT
+
+
+@dataclass(frozen=True)
+class StepDraft:
+    """One step. `labels` are what was chosen as the merchant reads it, by the field's name ("#reviews")."""
+
+    app: str
+    action: str
+    connection_id: int | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What the set-up form or the command line asks for; begin with one of the two functions below and replace() it.
+
+    prebuilt: the name of the shipped recipe it comes from. recipe_id: the recipe to change; None for a new one.
+    another: a new recipe beside the one that is there already; it needs a title of its own.
+    """
+
+    prebuilt: str | None
+    recipe_id: int | None
+    title: str
+    event: str
+    steps: Sequence[StepDraft]
+    conditions: Sequence[Condition] = ()
+    match: Literal["all", "any"] = "all"
+    runs_on: RunsOn = RunsOn.LIVE
+    another: bool = False
+
+
+def draft_from_prebuilt(session: Session, merchant_id: int, name: str) -> Draft | None:
+    """A shipped recipe as a draft, None if there is none of that name.
+
+    Where the merchant has exactly one connection to a step's service, it is filled in.
+    """
+    prebuilt = PREBUILT.get(name)
+    if prebuilt is None:
+        return None
+    return Draft(
+        prebuilt=name,
+        recipe_id=None,
+        title=prebuilt.title,
+        event=prebuilt.event,
+        steps=[
+            StepDraft(step.app, step.action, _only_connection(session, merchant_id, step.app), dict(step.fields))
+            for step in prebuilt.steps
+        ],
+        conditions=tuple(prebuilt.conditions),
+        match=prebuilt.match,
+    )
+
+
+def draft_of_recipe(session: Session, merchant_id: int, recipe_id: int) -> Draft | None:
+    """A merchant's recipe as a draft, None if there is none of that id."""
+    recipe = find_recipe(session, merchant_id, recipe_id)
+    if recipe is None:
+        return None
+    definition = definition_of(session, recipe)
+    return Draft(
+        prebuilt=recipe.prebuilt,
+        recipe_id=recipe.id,
+        title=recipe.title,
+        event=recipe.event_type,
+        steps=[
+            StepDraft(step.app, step.action, step.connection_id, dict(step.fields), dict(step.labels))
+            for step in definition.steps
+        ],
+        conditions=tuple(definition.conditions),
+        match=definition.match,
+        runs_on=RunsOn(recipe.runs_on),
+    )
+
+
+def find_recipe(session: Session, merchant_id: int, recipe: int | str) -> Recipe | None:
+    """A merchant's recipe by its id or its name; None if there is none or it is another merchant's."""
+    which = Recipe.id == recipe if isinstance(recipe, int) else Recipe.name == recipe
+    return session.exec(select(Recipe).where(Recipe.merchant_id == merchant_id, which)).first()
+
+
+def definition_of(session: Session, recipe: Recipe) -> Definition:
+    """A recipe's definition in the version in use."""
+    found = select(RecipeVersion).where(RecipeVersion.recipe_id == recipe.id, RecipeVersion.version == recipe.version)
+    return Definition.model_validate(session.exec(found).one().definition)
+
+
+def _only_connection(session: Session, merchant_id: int, app: str) -> int | None:
+    found = connections.of_app(session, merchant_id, app)
+    return found[0].id if len(found) == 1 else None

@@ -1,0 +1,186 @@
+"""Saving a draft, and switching a recipe on and off."""
+
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import func, update
+from sqlmodel import Session, col, select
+
+from integrations import integration
+from recipes import connections
+from recipes.cookbook.checking import CookbookError, problems
+from recipes.cookbook.drafts import Draft, StepDraft, draft_of_recipe, find_recipe
+from recipes.cookbook.recent import recent_payloads
+from recipes.definition import Definition, Step
+from recipes.models import OPEN_STATES, Recipe, RecipeVersion, Run, RunState, among
+from recipes.vault import Vault
+
+_WAITING = (RunState.QUEUED, RunState.WAITING, RunState.HELD)
+
+
+@dataclass(frozen=True)
+class Disabled:
+    """What switching off meant: runs still under way, runs cancelled, and both in a sentence."""
+
+    under_way: int
+    cancelled: int
+    sentence: str
+
+
+def save(session: Session, vault: Vault, merchant_id: int, draft: Draft, *, by: str, now: datetime) -> Recipe:
+    """Checks and saves a draft as a new version of its recipe; the recipe, off if it is new.
+
+    by: who saved it (an e-mail address, "command line"). A service without credentials is connected by itself.
+    What is under way keeps the version it began with. Saving a shipped recipe that the merchant has already changes
+    that one, unless `another` is asked for. Raises CookbookError.
+    """
+    draft = _connected(session, vault, merchant_id, draft, now)
+    found = problems(session, merchant_id, draft, recent_payloads(session, merchant_id, draft.event))
+    if found:
+        raise CookbookError(found)
+    recipe = _recipe(session, merchant_id, draft, now)
+    _add_version(session, recipe, _definition(draft), by, now)
+    return recipe
+
+
+def _connected(session: Session, vault: Vault, merchant_id: int, draft: Draft, now: datetime) -> Draft:
+    steps = [replace(step, connection_id=_connection(session, vault, merchant_id, step, now)) for step in draft.steps]
+    return replace(draft, steps=steps)
+
+
+def _connection(session: Session, vault: Vault, merchant_id: int, step: StepDraft, now: datetime) -> int | None:
+    """The step's connection; where none is given and none is needed, the first there is or a new one."""
+    if step.connection_id is not None or not connections.needs_no_credentials(step.app):
+        return step.connection_id
+    there = connections.of_app(session, merchant_id, step.app)
+    title = integration(step.app).title
+    return (there[0] if there else connections.add(session, vault, merchant_id, step.app, title, {}, now)).id
+
+
+def _recipe(session: Session, merchant_id: int, draft: Draft, now: datetime) -> Recipe:
+    name = _name(draft)
+    if draft.recipe_id is not None:
+        recipe = find_recipe(session, merchant_id, draft.recipe_id)
+        if recipe is None:
+            raise CookbookError({"": "This recipe is not there any more."})
+    else:
+        recipe = find_recipe(session, merchant_id, name)
+        if recipe is not None and draft.another:
+            raise CookbookError({"title": f"There is already a recipe called “{draft.title}”: give it another title."})
+    if recipe is None:
+        recipe = Recipe(
+            merchant_id=merchant_id, name=name, prebuilt=draft.prebuilt, event_type=draft.event, version=0,
+            title=draft.title, created_at=now,
+        )  # fmt: skip
+    recipe.title = " ".join(draft.title.split())
+    recipe.runs_on = draft.runs_on
+    session.add(recipe)
+    session.flush()
+    return recipe
+
+
+def _name(draft: Draft) -> str:
+    """What the command line calls the recipe: as it is shipped; one beside it has its title's words added."""
+    words = re.sub(r"[^a-z0-9]+", "-", draft.title.lower()).strip("-")
+    if draft.prebuilt is None:
+        return f"{draft.event}/{words}"
+    return f"{draft.prebuilt}-{words}" if draft.another else draft.prebuilt
+
+
+def _definition(draft: Draft) -> Definition:
+    return Definition(
+        event=draft.event,
+        match=draft.match,
+        conditions=list(draft.conditions),
+        steps=[
+            Step(
+                app=step.app,
+                action=step.action,
+                connection_id=step.connection_id,
+                fields={name: value for name, value in step.fields.items() if value is not None},
+                labels=dict(step.labels),
+            )
+            for step in draft.steps
+        ],
+    )
+
+
+def _add_version(session: Session, recipe: Recipe, definition: Definition, by: str, now: datetime) -> None:
+    if recipe.id is None:
+        raise ValueError("the recipe is not stored yet")
+    recipe.version += 1
+    session.add(
+        RecipeVersion(
+            recipe_id=recipe.id,
+            version=recipe.version,
+            definition=definition.model_dump(mode="json"),
+            created_at=now,
+            created_by=by,
+        )
+    )
+    session.flush()
+
+
+def enable(session: Session, merchant_id: int, recipe_id: int, now: datetime) -> Recipe:
+    """Switches a recipe on: it takes the events that come from now on. Raises CookbookError.
+
+    It is checked once more: a connection may have gone, or a field have become required, since it was saved.
+    """
+    recipe = find_recipe(session, merchant_id, recipe_id)
+    draft = draft_of_recipe(session, merchant_id, recipe_id)
+    if recipe is None or draft is None:
+        raise CookbookError({"": "There is no such recipe."})
+    if recipe.enabled:
+        return recipe
+    found = problems(session, merchant_id, draft, recent_payloads(session, merchant_id, draft.event))
+    if found:
+        raise CookbookError(found)
+    recipe.enabled = True
+    recipe.enabled_at = now
+    session.add(recipe)
+    session.flush()
+    return recipe
+
+
+def disable(
+    session: Session, merchant_id: int, recipe_id: int, now: datetime, *, cancel_waiting: bool = False
+) -> Disabled:
+    """Switches a recipe off: it takes no new events. Its runs that wait finish, unless `cancel_waiting`.
+
+    A run in the middle of a call finishes in any case. Raises CookbookError if there is no such recipe.
+    """
+    recipe = find_recipe(session, merchant_id, recipe_id)
+    if recipe is None:
+        raise CookbookError({"": "There is no such recipe."})
+    recipe.enabled = False
+    session.add(recipe)
+    session.flush()
+    cancelled = _cancel_waiting(session, recipe_id, now) if cancel_waiting else 0
+    under_way = session.exec(
+        select(func.count()).where(col(Run.recipe_id) == recipe_id, among(col(Run.state), OPEN_STATES))
+    ).one()
+    return Disabled(under_way, cancelled, _said(under_way, cancelled))
+
+
+def _cancel_waiting(session: Session, recipe_id: int, now: datetime) -> int:
+    cancelled = session.execute(
+        update(Run)
+        .where(col(Run.recipe_id) == recipe_id, col(Run.state).in_(_WAITING))
+        .values(state=RunState.CANCELLED, outcome="Cancelled when the recipe was switched off.", finished_at=now)
+        .returning(col(Run.id))
+    )
+    return len(cancelled.all())
+
+
+def _said(under_way: int, cancelled: int) -> str:
+    parts = ["The recipe is off: it takes no new events."]
+    if cancelled:
+        parts.append("1 waiting run was cancelled." if cancelled == 1 else f"{cancelled} waiting runs were cancelled.")
+    if under_way:
+        parts.append(
+            "1 run is still under way and will finish."
+            if under_way == 1
+            else f"{under_way} runs are still under way and will finish."
+        )
+    return " ".join(parts)

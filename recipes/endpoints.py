@@ -1,0 +1,99 @@
+"""Where Pocketsflow delivers: an address and a signing secret for each side, live and test, of a store."""
+
+import secrets
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, func
+from sqlmodel import Session, col, select
+
+from recipes.models import Endpoint, Event, Mode, Origin, RejectedDelivery
+from recipes.settings import Settings
+from recipes.vault import Place, Vault
+
+OVERLAP = timedelta(days=1)
+LONGEST_SECRET = 500
+
+
+class EndpointError(ValueError):
+    """What was asked of an endpoint cannot be. The text is a sentence for the merchant."""
+
+
+def find_endpoint(session: Session, merchant_id: int, mode: Mode) -> Endpoint | None:
+    """A store's endpoint for one side, if it has been made."""
+    found = select(Endpoint).where(Endpoint.merchant_id == merchant_id, Endpoint.mode == mode)
+    return session.exec(found).first()
+
+
+def endpoint_of(session: Session, vault: Vault, merchant_id: int, mode: Mode, now: datetime) -> Endpoint:
+    """A store's endpoint for one side, made on demand (so it takes a writing transaction)."""
+    return find_endpoint(session, merchant_id, mode) or make_endpoint(session, vault, merchant_id, mode, now)
+
+
+def make_endpoint(session: Session, vault: Vault, merchant_id: int, mode: Mode, now: datetime) -> Endpoint:
+    """A new endpoint with a secret of our own, good for test events until Pocketsflow's own secret is pasted."""
+    endpoint = Endpoint(merchant_id=merchant_id, mode=mode, token=secrets.token_urlsafe(24), created_at=now)
+    secret = f"try_{secrets.token_urlsafe(32)}"
+    endpoint.secret = vault.seal(secret, _place(endpoint, "secret"))
+    endpoint.secret_is_ours = True
+    session.add(endpoint)
+    session.flush()
+    return endpoint
+
+
+def set_secret(
+    session: Session, vault: Vault, endpoint: Endpoint, secret: str, now: datetime, overlap: timedelta = OVERLAP
+) -> None:
+    """Takes the signing secret that Pocketsflow showed. The one before stays good for `overlap`.
+
+    Surrounding blanks are dropped: they come with copying. Counts of refused deliveries begin anew. Raises
+    EndpointError on an empty or overlong secret.
+    """
+    secret = secret.strip()
+    if not secret:
+        raise EndpointError("The signing secret is empty.")
+    if len(secret) > LONGEST_SECRET or any(character.isspace() for character in secret):
+        raise EndpointError("The signing secret has to be one word, as Pocketsflow shows it.")
+    before = None if endpoint.secret is None else vault.open(endpoint.secret, _place(endpoint, "secret"))
+    if before == secret:
+        return
+    # A secret of our own signs nothing that is under way at Pocketsflow: it ends at once.
+    keeps = before is not None and not endpoint.secret_is_ours and overlap > timedelta(0)
+    endpoint.previous_secret = vault.seal(before, _place(endpoint, "previous_secret")) if before and keeps else None
+    endpoint.previous_until = now + overlap if keeps else None
+    endpoint.secret = vault.seal(secret, _place(endpoint, "secret"))
+    endpoint.secret_is_ours = False
+    session.add(endpoint)
+    # What was refused under the old secret says nothing about the new one.
+    session.execute(delete(RejectedDelivery).where(col(RejectedDelivery.endpoint_id) == endpoint.id))
+    session.flush()
+
+
+def secrets_of(vault: Vault, endpoint: Endpoint, now: datetime) -> list[str]:
+    """The secrets a delivery may be signed with: the present one first, the one before while it is still good."""
+    found = []
+    if endpoint.secret is not None:
+        found.append(vault.open(endpoint.secret, _place(endpoint, "secret")))
+    if endpoint.previous_secret is not None and endpoint.previous_until and now < endpoint.previous_until:
+        found.append(vault.open(endpoint.previous_secret, _place(endpoint, "previous_secret")))
+    return found
+
+
+def delivery_url(settings: Settings, endpoint: Endpoint) -> str:
+    """The address to enter at Pocketsflow."""
+    return f"{settings.public_url}/hooks/{endpoint.token}"
+
+
+def rejections(session: Session, endpoint: Endpoint) -> list[RejectedDelivery]:
+    """The deliveries an endpoint refused, counted by reason, the latest first."""
+    found = select(RejectedDelivery).where(RejectedDelivery.endpoint_id == endpoint.id)
+    return list(session.exec(found.order_by(col(RejectedDelivery.last_at).desc())))
+
+
+def last_delivery_at(session: Session, endpoint: Endpoint) -> datetime | None:
+    """When an endpoint last took a delivery; None if never."""
+    latest = select(func.max(Event.received_at)).where(Event.endpoint_id == endpoint.id, Event.origin == Origin.WEBHOOK)
+    return session.exec(latest).one()
+
+
+def _place(endpoint: Endpoint, column: str) -> Place:
+    return Place("endpoint", column, endpoint.token)

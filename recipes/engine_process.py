@@ -1,0 +1,72 @@
+"""The engine's own process: one clock, woken through the pipe, stopped by a signal or with its parent."""
+
+import fcntl
+import logging
+import os
+import signal
+import threading
+from pathlib import Path
+
+from recipes.clients import ClientCache
+from recipes.clocks.embedded import EmbeddedClock
+from recipes.db import open_database
+from recipes.mail import Mailer
+from recipes.settings import Settings
+from recipes.vault import Vault
+from recipes.wake import WakePipe
+
+logger = logging.getLogger(__name__)
+
+
+class AlreadyRunning(Exception):
+    """Another engine works on this data directory."""
+
+
+def run_engine(settings: Settings) -> None:
+    """Runs the engine until SIGTERM or SIGINT, or until the process that started it is gone.
+
+    Raises AlreadyRunning: two engines on one SQLite file would take each other's runs for lost.
+    """
+    lock = _lock(settings.data_dir / "engine.lock")
+    parent = os.getppid()
+    pipe = WakePipe(settings.wake_pipe)
+    clock = EmbeddedClock(
+        open_database(settings.database),
+        settings,
+        ClientCache(Vault.from_keys(settings.sealing_keys()), settings.api_base),
+        Mailer(settings),
+    )
+    stopping = threading.Event()
+
+    def listen() -> None:
+        while not stopping.is_set():
+            if pipe.wait(1.0):
+                clock.wake()
+            if os.getppid() != parent:
+                logger.warning("the service that started this engine is gone: stopping")
+                clock.stop()
+                return
+
+    signal.signal(signal.SIGTERM, lambda *_: clock.stop())
+    signal.signal(signal.SIGINT, lambda *_: clock.stop())
+    listener = threading.Thread(target=listen, name="wake", daemon=True)
+    listener.start()
+    try:
+        clock.wake()
+        clock.run()
+    finally:
+        stopping.set()
+        listener.join()
+        pipe.close()
+        os.close(lock)
+
+
+def _lock(path: Path) -> int:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        # Held by the open file: the system lets go of it however this process ends.
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise AlreadyRunning(f"another engine is at work in {path.parent}") from None
+    return handle

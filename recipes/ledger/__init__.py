@@ -1,0 +1,48 @@
+"""The read side: pages of events and runs, counters, what needs the merchant, the tables of the Ledger.
+
+Everything that goes out is a plain value; every finder takes the merchant, and a stranger's id is not found.
+"""
+
+from recipes.ledger.attention import Attention, Fix, needs_attention
+from recipes.ledger.counters import Counters, counters
+from recipes.ledger.events import EventDetail, EventLine, event_detail, events_page
+from recipes.ledger.pages import LARGEST_PAGE, Page
+from recipes.ledger.runs import (
+    STATE_WORDS,
+    AttemptLine,
+    RunDetail,
+    RunLine,
+    StepLine,
+    run_detail,
+    runs_of_event,
+    runs_page,
+)
+from recipes.ledger.tables import Table, TableLine, TableRow, table, table_csv, tables
+
+__all__ = [
+    "LARGEST_PAGE",
+    "STATE_WORDS",
+    "AttemptLine",
+    "Attention",
+    "Counters",
+    "EventDetail",
+    "EventLine",
+    "Fix",
+    "Page",
+    "RunDetail",
+    "RunLine",
+    "StepLine",
+    "Table",
+    "TableLine",
+    "TableRow",
+    "counters",
+    "event_detail",
+    "events_page",
+    "needs_attention",
+    "run_detail",
+    "runs_of_event",
+    "runs_page",
+    "table",
+    "table_csv",
+    "tables",
+]

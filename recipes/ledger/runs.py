@@ -1,0 +1,249 @@
+"""Pages of runs, and one run with its attempts, in plain words."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select as columns
+from sqlmodel import Session, col, select
+
+from integrations import integration
+from integrations.errors import Permanent
+from recipes.definition import Definition, Step
+from recipes.events import event_type
+from recipes.ledger.pages import Page, page_size
+from recipes.models import (
+    Attempt,
+    AttemptResult,
+    Connection,
+    Event,
+    Recipe,
+    RecipeVersion,
+    Run,
+    RunState,
+)
+
+STATE_WORDS: Mapping[str, str] = {
+    RunState.QUEUED: "about to run",
+    RunState.RUNNING: "running",
+    RunState.WAITING: "waiting for its next try",
+    RunState.HELD: "waiting for the connection",
+    RunState.UNSURE: "needs your word",
+    RunState.SUCCEEDED: "done",
+    RunState.SKIPPED: "skipped",
+    RunState.FAILED: "failed",
+    RunState.CANCELLED: "cancelled",
+}
+RESULT_WORDS: Mapping[str, str] = {
+    AttemptResult.SUCCEEDED: "done",
+    AttemptResult.TEMPORARY: "to be tried again",
+    AttemptResult.PERMANENT: "refused",
+    AttemptResult.UNAUTHORIZED: "not let in",
+    AttemptResult.UNSURE: "not known",
+    AttemptResult.INTERRUPTED: "interrupted",
+}
+_WAITING = (RunState.QUEUED, RunState.WAITING, RunState.HELD)
+_AGAIN = (RunState.FAILED, RunState.UNSURE, RunState.SUCCEEDED, RunState.SKIPPED, RunState.CANCELLED)
+
+
+@dataclass(frozen=True)
+class RunLine:
+    """A run in a list. `due_at` is set while its next try is planned, `connection_id` while it has a connection."""
+
+    id: int
+    event_id: int
+    event_type: str
+    event_title: str
+    mode: str
+    subject: str | None
+    recipe_id: int
+    recipe_title: str
+    app: str | None
+    connection_id: int | None
+    connection_name: str
+    state: str
+    state_words: str
+    outcome: str
+    again: int
+    due_at: datetime | None
+    created_at: datetime
+    finished_at: datetime | None
+
+    @property
+    def can_run_again(self) -> bool:
+        """Whether "run again" can be asked for."""
+        return self.state in _AGAIN
+
+    @property
+    def can_be_marked_done(self) -> bool:
+        """Whether the merchant's word is awaited."""
+        return self.state == RunState.UNSURE
+
+    @property
+    def can_be_cancelled(self) -> bool:
+        """Whether it can still be called off (a failed or unsure one: set aside)."""
+        return self.state in (*_WAITING, RunState.UNSURE, RunState.FAILED)
+
+
+@dataclass(frozen=True)
+class StepLine:
+    """One step of a run: what it does, and where the run is with it (done, now, later)."""
+
+    app: str
+    app_title: str
+    action_title: str
+    progress: str
+
+
+@dataclass(frozen=True)
+class AttemptLine:
+    """One try. `request` holds the fields as they were sent, `answer` a redacted excerpt."""
+
+    id: int
+    step: int
+    number: int
+    started_at: datetime
+    milliseconds: int
+    result: str
+    result_words: str
+    outcome: str
+    request: Mapping[str, Any]
+    status: int | None
+    answer: str
+
+
+@dataclass(frozen=True)
+class RunDetail:
+    """A run with its steps and its attempts, the latest attempt last."""
+
+    line: RunLine
+    steps: Sequence[StepLine]
+    attempts: Sequence[AttemptLine]
+
+
+def runs_page(
+    session: Session,
+    merchant_id: int,
+    before_id: int | None = None,
+    limit: int = 50,
+    *,
+    states: Sequence[str] = (),
+    recipe_id: int | None = None,
+    connection_id: int | None = None,
+) -> Page[RunLine]:
+    """A merchant's runs, the newest first; only those in `states`, of one recipe, of one connection if given."""
+    limit = page_size(limit)
+    found = _lines(merchant_id).order_by(col(Run.id).desc()).limit(limit + 1)
+    if before_id is not None:
+        found = found.where(col(Run.id) < before_id)
+    if states:
+        found = found.where(col(Run.state).in_(states))
+    if recipe_id is not None:
+        found = found.where(col(Run.recipe_id) == recipe_id)
+    if connection_id is not None:
+        found = found.where(col(Run.connection_id) == connection_id)
+    lines = [_line(*row) for row in session.execute(found)]
+    return Page(lines[:limit], lines[limit - 1].id if len(lines) > limit else None)
+
+
+def runs_of_event(session: Session, merchant_id: int, event_id: int) -> list[RunLine]:
+    """All runs of one event, in the order they were made."""
+    found = _lines(merchant_id).where(col(Run.event_id) == event_id).order_by(col(Run.id))
+    return [_line(*row) for row in session.execute(found)]
+
+
+def run_detail(session: Session, merchant_id: int, run_id: int) -> RunDetail | None:
+    """One run with its attempts; None if the merchant has no such run."""
+    row = session.execute(_lines(merchant_id).where(col(Run.id) == run_id)).first()
+    if row is None:
+        return None
+    run = row[0]
+    version = session.get_one(RecipeVersion, run.version_id)
+    definition = Definition.model_validate(version.definition)
+    tried = session.exec(select(Attempt).where(Attempt.run_id == run_id).order_by(col(Attempt.id)))
+    return RunDetail(
+        line=_line(*row),
+        steps=[_step(run, number, step) for number, step in enumerate(definition.steps)],
+        attempts=[_attempt(attempt) for attempt in tried],
+    )
+
+
+def _lines(merchant_id: int) -> Any:
+    return (
+        columns(
+            Run,
+            col(Event.type),
+            col(Event.mode),
+            col(Event.subject),
+            col(Recipe.title),
+            col(Connection.app),
+            col(Connection.name),
+        )
+        .join(Event, col(Event.id) == col(Run.event_id))
+        .join(Recipe, col(Recipe.id) == col(Run.recipe_id))
+        .outerjoin(Connection, col(Connection.id) == col(Run.connection_id))
+        .where(col(Run.merchant_id) == merchant_id)
+    )
+
+
+def _line(
+    run: Run, type_name: str, mode: str, subject: str | None, title: str, app: str | None, connection: str | None
+) -> RunLine:
+    known = event_type(type_name)
+    return RunLine(
+        id=run.id or 0,
+        event_id=run.event_id,
+        event_type=type_name,
+        event_title=known.title if known else type_name,
+        mode=mode,
+        subject=subject,
+        recipe_id=run.recipe_id,
+        recipe_title=title,
+        app=app,
+        connection_id=run.connection_id,
+        connection_name=connection or "",
+        state=run.state,
+        state_words=STATE_WORDS[run.state],
+        outcome=run.outcome,
+        again=run.again,
+        due_at=run.due_at if run.state == RunState.WAITING else None,
+        created_at=run.created_at,
+        finished_at=run.finished_at,
+    )
+
+
+def _step(run: Run, number: int, step: Step) -> StepLine:
+    if number < run.step or run.state == RunState.SUCCEEDED:
+        progress = "done"
+    elif number == run.step:
+        progress = STATE_WORDS[run.state]
+    else:
+        progress = "not reached" if run.finished_at else "later"
+    app_title, action_title = titles(step)
+    return StepLine(app=step.app, app_title=app_title, action_title=action_title, progress=progress)
+
+
+def titles(step: Step) -> tuple[str, str]:
+    """What a step's service and action are called; their bare names if they are not shipped any more."""
+    try:
+        declared = integration(step.app)
+        return declared.title, declared.action(step.action).title
+    except (KeyError, Permanent):
+        return step.app, step.action
+
+
+def _attempt(attempt: Attempt) -> AttemptLine:
+    return AttemptLine(
+        id=attempt.id or 0,
+        step=attempt.step,
+        number=attempt.number,
+        started_at=attempt.started_at,
+        milliseconds=attempt.milliseconds,
+        result=attempt.result,
+        result_words=RESULT_WORDS[attempt.result],
+        outcome=attempt.outcome,
+        request=attempt.request,
+        status=attempt.status,
+        answer=attempt.answer,
+    )

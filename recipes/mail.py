@@ -1,0 +1,95 @@
+"""Mail to merchants, through the mail server of the settings; without one, nothing is sent and the log says so."""
+
+import logging
+import re
+import smtplib
+import ssl
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import localtime, make_msgid
+from urllib.parse import unquote, urlsplit
+
+from integrations.kit import one_line
+from recipes.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+SECONDS = 20.0
+SUBMISSION_PORT = 587
+SMTPS_PORT = 465
+_BARE = re.compile(r"(?P<spec>[^@\s,;<>]+@[^@\s,;<>]+)")
+_NAMED = re.compile(rf"(?P<name>[^@\r\n,;<>]*)<{_BARE.pattern}>")
+
+
+class Mailer:
+    """Sends plain-text mail, one connection to the server for each."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._server = settings.mail_server
+        self._sender = settings.mail_from
+
+    def __repr__(self) -> str:
+        return f"Mailer({'on' if self.is_on else 'off'})"
+
+    @property
+    def is_on(self) -> bool:
+        """Whether a mail server is set."""
+        return bool(self._server)
+
+    def send(self, recipient: str, *, subject: str, text: str) -> bool:
+        """Sends one mail; whether the server took it.
+
+        Never raises for a server that is away: what a mail says stands on the pages too. Line breaks in the subject
+        become spaces, so nothing in it can add a header. Addresses and the text are never logged.
+        """
+        if not self.is_on:
+            logger.info("no mail is sent: POCKETWIRE_MAIL_SERVER is not set")
+            return False
+        try:
+            self._deliver(self._message(recipient, subject, text))
+        except (OSError, smtplib.SMTPException, ValueError) as error:
+            # Only the class: the server's answer may hold addresses or the password's user.
+            logger.warning("a mail could not be sent (%s)", type(error).__name__)
+            return False
+        return True
+
+    def _message(self, recipient: str, subject: str, text: str) -> EmailMessage:
+        message = EmailMessage()
+        message["From"] = _address(self._sender or f"pocketwire@{urlsplit(self._server).hostname}")
+        message["To"] = _address(recipient)
+        message["Subject"] = one_line(subject)
+        message["Date"] = localtime()
+        message["Message-ID"] = make_msgid(domain="pocketwire")
+        message["Auto-Submitted"] = "auto-generated"
+        message.set_content(text)
+        return message
+
+    def _deliver(self, message: EmailMessage) -> None:
+        server = urlsplit(self._server)
+        host = server.hostname or ""
+        context = ssl.create_default_context()
+        connection: smtplib.SMTP
+        if server.scheme == "smtps":
+            connection = smtplib.SMTP_SSL(host, server.port or SMTPS_PORT, timeout=SECONDS, context=context)
+        else:
+            connection = smtplib.SMTP(host, server.port or SUBMISSION_PORT, timeout=SECONDS)
+        with connection:
+            connection.ehlo()
+            if server.scheme == "smtp" and connection.has_extn("starttls"):
+                connection.starttls(context=context)
+                connection.ehlo()
+            elif server.scheme == "smtp" and server.username:
+                # The password and what the mail says would go in the clear.
+                raise smtplib.SMTPNotSupportedError("the server offers no STARTTLS")
+            if server.username:
+                connection.login(unquote(server.username), unquote(server.password or ""))
+            connection.send_message(message)
+
+
+def _address(text: str) -> Address:
+    """One address, bare or as "Name <address>", and nothing besides. Raises ValueError otherwise."""
+    found = _BARE.fullmatch(text.strip()) or _NAMED.fullmatch(text.strip())
+    if found is None:
+        raise ValueError("not an address")
+    parts = found.groupdict()
+    return Address(display_name=parts.get("name", "").strip(), addr_spec=parts["spec"])

@@ -1,0 +1,125 @@
+"""What has to be done from time to time: lost runs, the spool, notices, retention."""
+
+import logging
+from datetime import datetime, timedelta
+
+from sqlalchemy import Engine, delete, exists, func, select
+from sqlalchemy.exc import OperationalError
+from sqlmodel import col
+
+from integrations import integration
+from recipes import engine as runs
+from recipes.db import reading, transaction
+from recipes.inbox import bring_in
+from recipes.mail import Mailer
+from recipes.models import (
+    OPEN_STATES,
+    Account,
+    Connection,
+    ConnectionState,
+    Event,
+    IdentityKey,
+    Membership,
+    Notice,
+    Run,
+    RunState,
+)
+from recipes.spool import Spool
+
+logger = logging.getLogger(__name__)
+
+RETENTION_BATCH = 500
+KEY_GRACE = timedelta(days=2)
+
+
+def recover_runs(engine: Engine, now: datetime, only_lease: str | None = None) -> int:
+    """Puts back runs whose engine died; their number."""
+    with transaction(engine) as session:
+        found = runs.recover(session, now=now, only_lease=only_lease)
+    if found:
+        logger.warning("%d runs were under way when an engine stopped; they go on", found)
+    return found
+
+
+def empty_spool(engine: Engine, spool: Spool) -> int:
+    """Stores the deliveries that wait in the spool; their number, 0 while the database cannot take them."""
+    try:
+        count = bring_in(engine, spool)
+    except OperationalError as error:
+        logger.warning("the spool has to wait: the database cannot be written (%s)", type(error).__name__)
+        return 0
+    if count:
+        logger.info("%d deliveries came in from the spool", count)
+    return count
+
+
+def send_notices(engine: Engine, mailer: Mailer, public_url: str, now: datetime) -> int:
+    """Tells merchants once, by mail, of each connection that has paused; the number of notices."""
+    sent = 0
+    for connection in _paused_untold(engine):
+        # Noted first: a crash in between loses a mail (the page says the same), it never sends it twice.
+        with transaction(engine) as session:
+            session.add(Notice(merchant_id=connection.merchant_id, about=_about(connection), created_at=now))
+        title = integration(connection.app).title
+        with reading(engine) as session:
+            held = session.execute(
+                select(func.count()).where(col(Run.connection_id) == connection.id, col(Run.state) == RunState.HELD)
+            ).scalar_one()
+            people = session.execute(
+                select(col(Account.email))
+                .join(Membership, col(Membership.account_id) == col(Account.id))
+                .where(col(Membership.merchant_id) == connection.merchant_id)
+            ).scalars()
+            addresses = list(people)
+        waiting = "1 run is waiting" if held == 1 else f"{held} runs are waiting"
+        for address in addresses:
+            mailer.send(
+                address,
+                subject=f"Reconnect {title}: {waiting}",
+                text=f"{connection.paused_reason}\n\nNothing is lost: {waiting} for {connection.name}, "
+                f"and all of them go on, in order, once it is reconnected.\n\n"
+                f"{public_url}/connections/{connection.id}\n",
+            )
+        sent += 1
+    return sent
+
+
+def _about(connection: Connection) -> str:
+    return f"connection:{connection.id}:{connection.revision}:paused"
+
+
+def _paused_untold(engine: Engine) -> list[Connection]:
+    with reading(engine) as session:
+        paused = session.execute(select(Connection).where(col(Connection.state) == ConnectionState.PAUSED))
+        connections = list(paused.scalars())
+        told = set(
+            session.execute(
+                select(col(Notice.about)).where(col(Notice.about).in_([_about(each) for each in connections]))
+            ).scalars()
+        )
+    return [connection for connection in connections if _about(connection) not in told]
+
+
+def forget_old(engine: Engine, *, keep_days: int, now: datetime) -> int:
+    """Deletes events older than that which have no open or unsure run, and lapsed keys; the number of events.
+
+    A key for good outlives its event only by the same days: nothing that old is delivered again.
+    """
+    before = now - timedelta(days=keep_days)
+    deleted = 0
+    while True:
+        needed = exists().where(col(Run.event_id) == col(Event.id), col(Run.state).in_((*OPEN_STATES, RunState.UNSURE)))
+        with transaction(engine) as session:
+            old = session.execute(
+                select(col(Event.id)).where(col(Event.received_at) < before, ~needed).limit(RETENTION_BATCH)
+            ).scalars()
+            ids = list(old)
+            session.execute(delete(Event).where(col(Event.id).in_(ids)))
+        deleted += len(ids)
+        if len(ids) < RETENTION_BATCH:
+            break
+    with transaction(engine) as session:
+        session.execute(delete(IdentityKey).where(col(IdentityKey.until) < now - KEY_GRACE))
+        if engine.dialect.name == "sqlite":
+            session.connection().exec_driver_sql("PRAGMA incremental_vacuum")
+    return deleted

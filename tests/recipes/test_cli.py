@@ -1,0 +1,392 @@
+"""The command line: everything the pages do, in one plain sentence each way."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.wsgi import get_input_stream
+
+from recipes import engine as runs
+from recipes.cli import main
+from recipes.cli.workplace import Workplace
+from recipes.clients import ClientCache
+from recipes.db import transaction
+from recipes.endpoint_cache import EndpointCache
+from recipes.inbox import Inbox
+from recipes.rows import MerchantRows
+from recipes.settings import Settings, load_settings
+from recipes.spool import Spool
+from tests.conftest import NOW
+from tests.integrations.vendor import Vendor, answer
+from web.receiver import Receiver
+
+PASSWORD = "correct horse battery"
+TOKEN = "xoxb-1234567890-abcdef"
+POST_REVIEW = "review.created/slack-message"
+
+Run = Callable[..., Result]
+
+
+class Terminal:
+    """Types commands in one installation, and is its engine when asked."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.work = Workplace(load=lambda: settings, now=lambda: NOW)
+
+    def __call__(self, *words: str, typed: str | bytes | None = None) -> Result:
+        """Runs a command whatever comes of it."""
+        return CliRunner().invoke(main, list(words), input=typed, obj=self.work)
+
+    def do(self, *words: str, typed: str | bytes | None = None) -> str:
+        """Runs a command that has to work; what it printed."""
+        result = self(*words, typed=typed)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    def refused(self, *words: str, typed: str | bytes | None = None, code: int = 2) -> str:
+        """Runs a command that has to be refused; the sentence."""
+        result = self(*words, typed=typed)
+        assert result.exit_code == code, result.output
+        assert isinstance(result.exception, SystemExit), result.output
+        assert result.stdout == ""
+        return result.stderr
+
+    def json(self, *words: str) -> Any:
+        """What a command prints as JSON."""
+        return json.loads(self.do(*words, "--json"))
+
+    def turn(self) -> None:
+        """What the engine does until nothing is due."""
+        engine, settings = self.work.engine, self.work.settings
+        tools = runs.Tools(
+            clients=ClientCache(self.work.vault, settings.api_base),
+            rows=lambda merchant_id: MerchantRows(engine, merchant_id, self.work.now),
+            now=self.work.now,
+            jitter=lambda: 0.0,
+        )
+        while True:
+            with transaction(engine) as session:
+                runs.fan_out(session, now=NOW)
+                claimed = runs.claim(session, now=NOW, lease="test", limits=runs.Limits(), limit=10)
+            if not claimed:
+                return
+            performed = [runs.perform(each, tools) for each in claimed]
+            with transaction(engine) as session:
+                runs.settle(session, performed, now=NOW)
+
+
+@pytest.fixture
+def terminal(settings: Settings, slack: Vendor) -> Iterator[Terminal]:
+    """An installation with one account; Slack is on loopback."""
+    settings = load_settings(_env_file=None, data_dir=settings.data_dir, api_base={"slack": slack.url + "/"})
+    terminal = Terminal(settings)
+    terminal.do("account", "create", "ada@example.com", "--password-stdin", typed=PASSWORD + "\n")
+    yield terminal
+    terminal.work.engine.dispose()
+
+
+@pytest.fixture
+def reviews(terminal: Terminal, slack: Vendor) -> Terminal:
+    """An installation with a connection to a Slack that has two channels."""
+    listed = [{"id": "C1", "name": "reviews"}, {"id": "C2", "name": "sales"}]
+    page = answer({"ok": True, "channels": listed, "response_metadata": {"next_cursor": ""}})
+    slack.beside["GET /conversations.list"] = slack.beside["POST /conversations.list"] = page
+    terminal.do("connection", "add", "slack", "--name", "Our team", "--set", f"bot_token={TOKEN}")
+    return terminal
+
+
+class _Quiet(WSGIRequestHandler):
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - the base's word
+        pass
+
+
+@pytest.fixture
+def address(terminal: Terminal) -> Iterator[str]:
+    """The delivery address of the installation's receiver, on loopback."""
+    work = terminal.work
+    inbox = Inbox(work.engine, Spool(work.settings.spool), lambda: None)
+    receiver = Receiver(lambda _environ, _start: [], EndpointCache(work.engine, work.vault), inbox)
+
+    def bounded(environ: dict[str, Any], start_response: Any) -> Any:
+        # This server's input goes on until the connection ends; the one we serve with ends it with the body.
+        environ["wsgi.input"] = get_input_stream(environ)
+        return receiver(environ, start_response)
+
+    server = make_server("127.0.0.1", 0, bounded, request_handler=_Quiet)
+    thread = Thread(target=server.serve_forever, args=(0.005,))
+    thread.start()
+    token = terminal.do("endpoint", "show").strip().rpartition("/")[2]
+    yield f"http://127.0.0.1:{server.server_port}/hooks/{token}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    inbox.close()
+
+
+# ── The newcomer's way ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_from_an_empty_machine_to_a_row_in_the_ledger(terminal: Terminal, address: str) -> None:
+    """An account, a recipe, a test event: nothing else has to be set."""
+    terminal.do("recipe", "enable", "order.completed/ledger-row")
+    assert "was sent and answered 200" in terminal.do("send", "order.completed", "--to", address)
+    assert "was sent and answered 200" in terminal.do("send", "order.completed", "--to", address)
+    terminal.turn()
+    assert [run["state"] for run in terminal.json("runs")] == ["succeeded", "succeeded"]
+    assert len(terminal.json("events")) == 2
+    assert len(terminal.do("ledger", "Orders").strip().splitlines()) == 3
+
+
+def test_the_same_delivery_twice_is_stored_once(terminal: Terminal, address: str) -> None:
+    terminal.do("send", "order.completed", "--as-is", "--to", address)
+    assert "We have this already." in terminal.do("send", "order.completed", "--as-is", "--to", address)
+    assert len(terminal.json("events")) == 1
+
+
+def test_a_review_is_posted_to_the_channel_that_was_named(reviews: Terminal, address: str, slack: Vendor) -> None:
+    reviews.do("recipe", "enable", POST_REVIEW, "--connection", "Our team", "--set", "channel=#reviews")
+    reviews.do("send", "review.created", "--to", address)
+    reviews.turn()
+    (posted,) = slack.seen("POST /chat.postMessage")
+    assert "C1" in posted.get_data(as_text=True)
+    assert "Slack #reviews" in reviews.do("recipe", "list", "--event", "review.created")
+    assert "done" not in reviews.refused("run-again", "999")
+    (run,) = reviews.json("runs")
+    reviews.do("run-again", str(run["id"]))
+    reviews.turn()
+    assert len(slack.seen("POST /chat.postMessage")) == 2
+
+
+# ── Accounts and endpoints ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_account_needs_a_good_password(terminal: Terminal) -> None:
+    said = terminal.refused(
+        "account", "create", "eve@example.com", "--password-stdin", "--merchant", "E", typed="short"
+    )
+    assert said == "Error: The password has to be at least 10 characters long.\n"
+
+
+def test_a_second_account_says_which_store(terminal: Terminal) -> None:
+    said = terminal.refused("account", "create", "eve@example.com", "--password-stdin", typed=PASSWORD)
+    assert "--merchant" in said
+    assert "My store" in said
+    terminal.do("account", "create", "bob@example.com", "--password-stdin", "--merchant", "My store", typed=PASSWORD)
+    terminal.do("account", "create", "eve@example.com", "--password-stdin", "--merchant", "Eve's", typed=PASSWORD)
+    assert "Eve's, My store" in terminal.refused("endpoint", "show")
+    mine, hers = (
+        terminal.do("endpoint", "show", "--merchant", "My store"),
+        terminal.do("endpoint", "show", "--merchant", "Eve's"),
+    )
+    assert mine != hers
+    assert "no store called Nobody" in terminal.refused("events", "--merchant", "Nobody")
+
+
+def test_a_password_can_be_set_anew(terminal: Terminal) -> None:
+    terminal.do("account", "password", "ada@example.com", "--password-stdin", typed="another long one")
+    assert "no account for" in terminal.refused("account", "password", "eve@example.com", typed=PASSWORD)
+
+
+def test_the_endpoints_address_is_printed_alone(terminal: Terminal) -> None:
+    """So that a script can take it."""
+    result = terminal("endpoint", "show")
+    assert result.stdout.startswith("http://127.0.0.1:8000/hooks/")
+    assert len(result.stdout.splitlines()) == 1
+    assert "set-secret" in result.stderr
+    assert terminal.do("endpoint", "show", "--mode", "test") != result.stdout
+
+
+def test_a_secret_is_taken_from_standard_input_and_never_shown(terminal: Terminal, address: str) -> None:
+    said = terminal.do("endpoint", "set-secret", typed="whsec_first\n")
+    assert said == "The signing secret is saved.\n"
+    assert "stays good for a day" in terminal.do("endpoint", "set-secret", typed="whsec_second\n")
+    assert "is saved.\n" in terminal.do("endpoint", "set-secret", "--end-old-now", typed="whsec_third\n")
+    assert "empty" in terminal.refused("endpoint", "set-secret", typed="\n")
+    assert "answered 200" in terminal.do("send", "review.created", "--to", address)
+    wrong = terminal("send", "review.created", "--to", address, "--secret-stdin", typed="whsec_wrong")
+    assert wrong.exit_code == 1
+    assert "answered 401" in wrong.stderr
+    assert "whsec_wrong" not in wrong.output
+
+
+# ── Sending ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_payload_of_ones_own_is_sent(terminal: Terminal, address: str, tmp_path: Path) -> None:
+    payload = tmp_path / "sale.json"
+    payload.write_text('{"order": {"id": "mine"},  "customer": {"email": "zoë@example.com"}}', "utf-8")
+    terminal.do("send", "order.completed", "--payload", str(payload), "--to", address)
+    assert terminal.json("events")[0]["subject"] == "zoë@example.com"
+    payload.write_text("not json")
+    assert "is not JSON" in terminal.refused("send", "order.completed", "--payload", str(payload), "--to", address)
+    terminal.do("send", "order.completed", "--payload", str(payload), "--to", address, "--as-is")
+    assert terminal.json("events")[0]["standing"] == "unreadable"
+
+
+def test_what_cannot_be_sent_is_said(terminal: Terminal, closed_port: int) -> None:
+    assert "Did you mean order.completed" in terminal.refused("send", "order.complete")
+    nobody = f"http://127.0.0.1:{closed_port}/hooks/x"
+    assert "pocketwire serve" in terminal.refused("send", "order.completed", "--to", nobody, code=1)
+    assert "cannot be read" in terminal.refused("send", "order.completed", "--payload", "nowhere.json")
+
+
+# ── Connections ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_connections_are_added_checked_changed_and_removed(reviews: Terminal, slack: Vendor, tmp_path: Path) -> None:
+    slack.answers["POST /auth.test"] = answer({"ok": True, "team": "Acme", "user": "pocketwire"})
+    assert "works. Acme, as pocketwire" in reviews.do("connection", "check", "Our team")
+    assert "works." in reviews.do("connection", "check")
+    secret = tmp_path / "token.txt"
+    secret.write_text(TOKEN + "-new\n")
+    reviews.do("connection", "change", "slack", "--set-file", f"bot_token={secret}")
+    reviews.do("connection", "change", "slack/Our team", "--set-file", "bot_token=-", typed=TOKEN)
+    slack.answers["POST /auth.test"] = answer({"ok": False, "error": "invalid_auth"})
+    failed = reviews("connection", "check", "slack")
+    assert failed.exit_code == 1
+    assert "no longer accepts our token" in failed.stderr
+    (listed,) = reviews.json("connection", "list")
+    assert listed["name"] == "Our team"
+    assert "credentials" not in listed
+    assert "Our team" in reviews.do("connection", "list")
+    assert "removed" in reviews.do("connection", "remove", "1")
+    assert "No connection yet" in reviews.do("connection", "list")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["connection", "add", "slack", "--set", "bot_token=xoxp-wrong"], "starts with xoxb-"),
+        (["connection", "add", "slack", "--set", "xoxb-without-a-field"], "field=value"),
+        (["connection", "add", "slack", "--name", "Our team", "--set", f"bot_token={TOKEN}"], "already a connection"),
+        (["connection", "add", "fax"], "'fax' is not one of"),
+        (["connection", "check", "nobody"], "slack/Our team"),
+        (["connection", "add", "slack", "--set-file", "bot_token=/nowhere"], "cannot be read"),
+        (["events", "--limit", "0"], "--limit"),
+        (["no-such-command"], "No such command"),
+    ],
+)
+def test_bad_input_is_refused_without_repeating_secrets(reviews: Terminal, words: Sequence[str], sentence: str) -> None:
+    said = reviews.refused(*words)
+    assert sentence in said
+    assert "wrong" not in said
+    assert "without-a-field" not in said
+    assert len(said.splitlines()) == 1
+
+
+# ── Recipes ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_recipes_are_listed_and_switched(reviews: Terminal) -> None:
+    reviews.do("recipe", "enable", POST_REVIEW, "--set", "channel=C2")
+    entries = {entry["name"]: entry for entry in reviews.json("recipe", "list", "--event", "review.created")}
+    assert entries[POST_REVIEW]["enabled"]
+    assert "#sales" in entries[POST_REVIEW]["sentence"]
+    assert "takes no new events" in reviews.do("recipe", "disable", POST_REVIEW)
+    entries = {entry["name"]: entry for entry in reviews.json("recipe", "list")}
+    assert not entries[POST_REVIEW]["enabled"]
+    reviews.do("recipe", "enable", POST_REVIEW)
+    assert "no recipe for order.lost" in reviews.refused("recipe", "list", "--event", "order.lost")
+
+
+def test_a_recipe_can_be_tried_without_changing_anything(reviews: Terminal) -> None:
+    shown = reviews.do(
+        "recipe", "enable", POST_REVIEW, "--set", "channel=#reviews", "--set", "text=Hi {{ buyer.email }}", "--dry-run"
+    )
+    assert "Tried with the sample." in shown
+    assert "Channel: #reviews" in shown
+    assert "Hi buyer@example.com" in shown
+    assert all(entry["recipe_id"] is None for entry in reviews.json("recipe", "list"))
+
+
+def test_conditions_and_a_second_recipe_of_the_kind(reviews: Terminal) -> None:
+    reviews.do("recipe", "enable", POST_REVIEW, "--set", "channel=#reviews")
+    reviews.do(
+        "recipe",
+        "enable",
+        POST_REVIEW,
+        "--another",
+        "Bad reviews",
+        "--set",
+        "channel=#sales",
+        "--only-if",
+        "review.rating at_most 3",
+    )
+    names = [entry["name"] for entry in reviews.json("recipe", "list", "--event", "review.created") if entry["enabled"]]
+    assert names == [POST_REVIEW, POST_REVIEW + "-bad-reviews"]
+    said = reviews.refused("recipe", "enable", POST_REVIEW, "--another", "Bad reviews", "--set", "channel=#sales")
+    assert "another title" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([POST_REVIEW], "Channel is missing"),
+        ([POST_REVIEW, "--set", "channel=#nowhere"], "#reviews (C1), #sales (C2)"),
+        ([POST_REVIEW, "--set", "channel=C1", "--set", "text={{ buyer.mail }}"], "buyer.mail"),
+        ([POST_REVIEW, "--set", "channel=C1", "--set", "colour=red"], "no field called colour. Fields: channel, text"),
+        ([POST_REVIEW, "--set", "3.text=Hi"], "There is no step 3"),
+        ([POST_REVIEW, "--set", "channel=C1", "--only-if", "review.stars is 5"], "review.stars"),
+        ([POST_REVIEW, "--connection", "Nobody"], "no connection called Nobody"),
+        (["review.created/no-such"], "no recipe called"),
+        (["customer.created/mailchimp-add-buyer"], "Connect Mailchimp first"),
+    ],
+)
+def test_a_recipe_that_cannot_work_is_not_switched_on(reviews: Terminal, words: Sequence[str], sentence: str) -> None:
+    assert sentence in reviews.refused("recipe", "enable", *words)
+    assert not any(entry["enabled"] for entry in reviews.json("recipe", "list"))
+
+
+def test_where_there_are_two_connections_one_has_to_be_chosen(reviews: Terminal) -> None:
+    reviews.do("connection", "add", "slack", "--name", "Other team", "--set", f"bot_token={TOKEN}")
+    assert "Other team, Our team" in reviews.refused("recipe", "enable", POST_REVIEW, "--set", "channel=C1")
+    reviews.do("recipe", "enable", POST_REVIEW, "--set", "channel=C1", "--connection", "slack/Other team")
+
+
+def test_columns_are_set_one_by_one(terminal: Terminal, address: str) -> None:
+    name = "order.completed/ledger-row"
+    assert "one by one" in terminal.refused("recipe", "enable", name, "--set", "columns=x")
+    terminal.do("recipe", "enable", name, "--set", "columns.Who={{ buyer.email }}", "--set", "table=Sales")
+    terminal.do("send", "order.completed", "--to", address)
+    terminal.turn()
+    heading, row = terminal.do("ledger", "Sales").strip().splitlines()
+    assert "Who" in heading
+    assert "@example.com" in row
+
+
+# ── The rest ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_migrate_says_what_it_did(settings: Settings) -> None:
+    terminal = Terminal(settings)
+    assert terminal.do("migrate").startswith("Applied: 0001")
+    assert terminal.do("migrate") == "The database is up to date.\n"
+
+
+def test_a_wrong_setting_is_one_sentence(tmp_path: Path) -> None:
+    terminal = Terminal(None)  # type: ignore[arg-type]
+    terminal.work.load = lambda: load_settings(_env_file=None, data_dir=tmp_path, public_url="nonsense")
+    said = terminal.refused("events")
+    assert said.startswith("Error: POCKETWIRE_PUBLIC_URL")
+    assert len(said.splitlines()) == 1
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    for path, command in _commands("pocketwire", main):
+        shown = CliRunner().invoke(command, ["--help"], obj=object())
+        assert shown.exit_code == 0, path
+        if not isinstance(command, click.Group) and not command.hidden:
+            assert f"Example: {path}" in " ".join(shown.output.split()), path
+
+
+def _commands(path: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        for name, each in command.commands.items():
+            yield from _commands(f"{path} {name}", each)

@@ -1,0 +1,117 @@
+"""Endpoints: the address and the secret under which a store's deliveries come in."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine
+from sqlmodel import Session
+
+from recipes.db import transaction
+from recipes.endpoints import (
+    EndpointError,
+    delivery_url,
+    endpoint_of,
+    find_endpoint,
+    last_delivery_at,
+    rejections,
+    secrets_of,
+    set_secret,
+)
+from recipes.models import Endpoint, Event, Merchant, Mode, Origin, RejectedDelivery
+from recipes.settings import Settings
+from recipes.vault import Vault
+from tests.conftest import NOW, SECRET, TOKEN
+
+DAY = timedelta(days=1)
+
+
+def test_each_side_of_a_store_has_one_endpoint_made_on_demand(engine: Engine, vault: Vault, merchant: Merchant) -> None:
+    with transaction(engine) as session:
+        assert find_endpoint(session, merchant.id or 0, Mode.TEST) is None
+        live = endpoint_of(session, vault, merchant.id or 0, Mode.LIVE, NOW)
+        test = endpoint_of(session, vault, merchant.id or 0, Mode.TEST, NOW)
+        assert endpoint_of(session, vault, merchant.id or 0, Mode.TEST, NOW) is test
+    assert live.token != test.token
+    assert len(live.token) >= 32
+
+
+def test_the_delivery_address_is_under_the_public_url(settings: Settings, endpoint: Endpoint) -> None:
+    assert delivery_url(settings, endpoint) == f"http://127.0.0.1:8000/hooks/{TOKEN}"
+
+
+def test_a_rotated_secret_stays_good_for_a_day(engine: Engine, vault: Vault, endpoint: Endpoint) -> None:
+    with transaction(engine) as session:
+        endpoint = session.merge(endpoint)
+        set_secret(session, vault, endpoint, "  whsec_new\n", NOW)
+    assert secrets_of(vault, endpoint, NOW) == ["whsec_new", SECRET]
+    assert secrets_of(vault, endpoint, NOW + DAY - timedelta(seconds=1)) == ["whsec_new", SECRET]
+    assert secrets_of(vault, endpoint, NOW + DAY) == ["whsec_new"]
+
+
+def test_a_leaked_secret_can_end_at_once(engine: Engine, vault: Vault, endpoint: Endpoint) -> None:
+    with transaction(engine) as session:
+        endpoint = session.merge(endpoint)
+        set_secret(session, vault, endpoint, "whsec_new", NOW, overlap=timedelta(0))
+    assert secrets_of(vault, endpoint, NOW) == ["whsec_new"]
+
+
+def test_a_secret_of_our_own_ends_when_pocketsflows_is_pasted(engine: Engine, vault: Vault, merchant: Merchant) -> None:
+    with transaction(engine) as session:
+        endpoint = endpoint_of(session, vault, merchant.id or 0, Mode.LIVE, NOW)
+        assert endpoint.secret_is_ours
+        set_secret(session, vault, endpoint, SECRET, NOW)
+    assert secrets_of(vault, endpoint, NOW) == [SECRET]
+    assert not endpoint.secret_is_ours
+
+
+def test_pasting_the_same_secret_again_changes_nothing(engine: Engine, vault: Vault, endpoint: Endpoint) -> None:
+    with transaction(engine) as session:
+        endpoint = session.merge(endpoint)
+        set_secret(session, vault, endpoint, SECRET, NOW)
+    assert secrets_of(vault, endpoint, NOW) == [SECRET]
+
+
+@pytest.mark.parametrize("secret", ["", "  \n", "two words", "x" * 501])
+def test_what_cannot_be_a_secret_is_refused_without_repeating_it(
+    engine: Engine, vault: Vault, endpoint: Endpoint, secret: str
+) -> None:
+    with pytest.raises(EndpointError) as refused, transaction(engine) as session:
+        set_secret(session, vault, session.merge(endpoint), secret, NOW)
+    assert "two words" not in str(refused.value)
+
+
+def test_refused_deliveries_are_counted_anew_under_a_new_secret(
+    engine: Engine, vault: Vault, endpoint: Endpoint
+) -> None:
+    with transaction(engine) as session:
+        for minutes, reason in ((0, "the signature was missing"), (5, "the signature was wrong")):
+            at = NOW + timedelta(minutes=minutes)
+            session.add(RejectedDelivery(endpoint_id=endpoint.id or 0, reason=reason, count=3, first_at=at, last_at=at))
+    with transaction(engine) as session:
+        endpoint = session.merge(endpoint)
+        assert [each.reason for each in rejections(session, endpoint)] == [
+            "the signature was wrong",
+            "the signature was missing",
+        ]
+        set_secret(session, vault, endpoint, "whsec_new", NOW)
+        assert rejections(session, endpoint) == []
+
+
+def test_the_last_delivery_is_one_that_was_delivered(engine: Engine, endpoint: Endpoint) -> None:
+    """What reconciling found does not show that deliveries get through."""
+    with transaction(engine) as session:
+        assert last_delivery_at(session, endpoint) is None
+        _add_event(session, endpoint, minutes=1, origin=Origin.WEBHOOK)
+        _add_event(session, endpoint, minutes=9, origin=Origin.RECONCILED)
+        assert last_delivery_at(session, endpoint) == NOW + timedelta(minutes=1)
+
+
+def _add_event(session: Session, endpoint: Endpoint, *, minutes: int, origin: Origin) -> None:
+    at = NOW + timedelta(minutes=minutes)
+    session.add(
+        Event(
+            merchant_id=endpoint.merchant_id, endpoint_id=endpoint.id or 0, mode=Mode.LIVE, type="order.completed",
+            origin=origin, occurred_at=at, received_at=at, body=b"{}",
+        )
+    )  # fmt: skip
+    session.flush()

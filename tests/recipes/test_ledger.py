@@ -1,0 +1,294 @@
+"""The read side: what merchants see of their events, runs and rows, and nothing of anybody else's."""
+
+import csv
+import io
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine
+
+from recipes import engine as runs
+from recipes import ledger
+from recipes.db import reading, transaction
+from recipes.endpoints import endpoint_of
+from recipes.inbox import store
+from recipes.models import Endpoint, Merchant, Mode, RejectedDelivery, RunState
+from recipes.rows import MerchantRows
+from recipes.spool import Delivery
+from recipes.vault import Vault
+from tests.conftest import NOW
+from tests.integrations.vendor import Vendor, answer
+from tests.recipes.engine.kitchen import Kitchen, order, step
+
+STRANGER = 999
+
+
+@pytest.fixture
+def busy(kitchen: Kitchen, slack: Vendor) -> Kitchen:
+    """Three sales: one posted, one refused by Slack for good, one still waiting."""
+    connection = kitchen.connect("slack")
+    kitchen.recipe("order.completed", step("slack", "post_message", connection, channel="C1", text="{{ order.id }}"))
+    slack.script = [
+        answer({"ok": True, "channel": "C1", "ts": "1.2"}),
+        answer({"ok": False, "error": "is_archived"}),
+        answer({"ok": False, "error": "ratelimited"}, 429, {"Retry-After": "30"}),
+    ]
+    for number in (1, 2, 3):
+        kitchen.deliver("order.completed", order(number, f"buyer{number}@example.com"))
+        kitchen.later(seconds=1)
+        kitchen.work()
+    return kitchen
+
+
+def test_runs_are_listed_newest_first_in_plain_words(busy: Kitchen) -> None:
+    with reading(busy.engine) as session:
+        page = ledger.runs_page(session, busy.endpoint.merchant_id)
+    assert [run.state for run in page.items] == [RunState.WAITING, RunState.FAILED, RunState.SUCCEEDED]
+    assert [run.state_words for run in page.items] == ["waiting for its next try", "failed", "done"]
+    assert [run.due_at is not None for run in page.items] == [True, False, False]
+    assert page.items[0].subject == "buyer3@example.com"
+    assert page.items[0].app == "slack"
+    assert page.next_before_id is None
+
+
+def test_what_can_be_asked_of_a_run_follows_its_state(busy: Kitchen) -> None:
+    with reading(busy.engine) as session:
+        waiting, failed, done = ledger.runs_page(session, busy.endpoint.merchant_id).items
+    assert (waiting.can_run_again, waiting.can_be_cancelled, waiting.can_be_marked_done) == (False, True, False)
+    assert (failed.can_run_again, failed.can_be_cancelled, failed.can_be_marked_done) == (True, True, False)
+    assert (done.can_run_again, done.can_be_cancelled, done.can_be_marked_done) == (True, False, False)
+
+
+def test_pages_go_on_where_the_last_one_ended(busy: Kitchen) -> None:
+    mine = busy.endpoint.merchant_id
+    with reading(busy.engine) as session:
+        first = ledger.runs_page(session, mine, limit=2)
+        second = ledger.runs_page(session, mine, before_id=first.next_before_id, limit=2)
+        events = ledger.events_page(session, mine, limit=2)
+        older = ledger.events_page(session, mine, before_id=events.next_before_id, limit=2)
+    assert [len(first.items), len(second.items), second.next_before_id] == [2, 1, None]
+    assert [len(events.items), len(older.items), older.next_before_id] == [2, 1, None]
+
+
+def test_runs_and_events_can_be_narrowed(busy: Kitchen) -> None:
+    mine = busy.endpoint.merchant_id
+    with reading(busy.engine) as session:
+        failed = ledger.runs_page(session, mine, states=[RunState.FAILED])
+        of_recipe = ledger.runs_page(session, mine, recipe_id=failed.items[0].recipe_id)
+        of_connection = ledger.runs_page(session, mine, connection_id=12345)
+        sales = ledger.events_page(session, mine, type="order.completed")
+        refunds = ledger.events_page(session, mine, type="order.refunded")
+        one_buyer = ledger.events_page(session, mine, subject=" Buyer1@Example.com ")
+        test_side = ledger.events_page(session, mine, mode="test")
+    found = [len(page.items) for page in (failed, of_recipe, of_connection, sales, refunds, one_buyer, test_side)]
+    assert found == [1, 3, 0, 3, 0, 1, 0]
+
+
+def test_an_events_outcome_says_what_came_of_it(busy: Kitchen) -> None:
+    with reading(busy.engine) as session:
+        lines = ledger.events_page(session, busy.endpoint.merchant_id).items
+    assert [line.outcome for line in lines] == ["1 under way.", "1 failed.", "1 done."]
+
+
+def test_an_event_that_nothing_ran_for_says_so(kitchen: Kitchen) -> None:
+    kitchen.deliver("order.completed", order(1))
+    mine = kitchen.endpoint.merchant_id
+    with reading(kitchen.engine) as session:
+        assert ledger.events_page(session, mine).items[0].outcome == "About to be looked at."
+    kitchen.work()
+    with reading(kitchen.engine) as session:
+        assert ledger.events_page(session, mine).items[0].outcome == "No recipe is on for this."
+
+
+def test_a_runs_page_has_its_steps_and_every_attempt(busy: Kitchen) -> None:
+    busy.later(minutes=5)
+    busy.work()
+    with reading(busy.engine) as session:
+        newest = ledger.runs_page(session, busy.endpoint.merchant_id).items[0]
+        detail = ledger.run_detail(session, busy.endpoint.merchant_id, newest.id)
+    assert detail is not None
+    assert [(each.app_title, each.action_title, each.progress) for each in detail.steps] == [
+        ("Slack", "Post a message", "done")
+    ]
+    assert [attempt.result_words for attempt in detail.attempts] == ["to be tried again", "done"]
+    assert detail.attempts[0].request["text"] == "order_3"
+    assert detail.attempts[0].status == 429
+
+
+def test_an_events_page_has_its_facts_and_runs_and_no_private_link(busy: Kitchen) -> None:
+    link = "https://app.pocketsflow.com/portal/secret"
+    busy.deliver(
+        "customer.subscription.created",
+        {
+            "subscription": {"id": "offer_1"},
+            "subscriptionCustomer": {"id": "sub_1", "status": "active", "active": True},
+            "subscriptionCustomerId": "sub_1",
+            "customer": {"email": "jane@example.com"},
+            "status": "active",
+            "portalUrl": link,
+        },
+    )
+    with reading(busy.engine) as session:
+        newest, *_, oldest = ledger.events_page(session, busy.endpoint.merchant_id).items
+        detail = ledger.event_detail(session, busy.endpoint.merchant_id, newest.id)
+        sale = ledger.event_detail(session, busy.endpoint.merchant_id, oldest.id)
+    assert detail is not None
+    assert link not in repr(detail)
+    assert ("Buyer's e-mail", "jane@example.com") in detail.facts
+    assert sale is not None
+    assert [run.state for run in sale.runs] == [RunState.SUCCEEDED]
+    assert sale.payload is not None
+    assert sale.payload["order"] == {"id": "order_1"}
+
+
+def test_a_body_that_is_no_json_is_shown_as_it_came(kitchen: Kitchen) -> None:
+    delivery = Delivery(
+        endpoint_id=kitchen.endpoint.id or 0, merchant_id=kitchen.endpoint.merchant_id, mode=Mode.LIVE,
+        event_header="order.completed", timestamp_header=None, received_at=NOW,
+        body=b'\xffnot json {"portalUrl": "https://secret"}',
+    )  # fmt: skip
+    store(kitchen.engine, [delivery])
+    with reading(kitchen.engine) as session:
+        (line,) = ledger.events_page(session, kitchen.endpoint.merchant_id).items
+        detail = ledger.event_detail(session, kitchen.endpoint.merchant_id, line.id)
+    assert detail is not None
+    assert (detail.payload, detail.text, detail.runs) == (None, '\ufffdnot json {"portalUrl": "kept private"}', [])
+    assert line.outcome.endswith(".")
+
+
+def test_a_stranger_finds_nothing(busy: Kitchen) -> None:
+    with reading(busy.engine) as session:
+        run = ledger.runs_page(session, busy.endpoint.merchant_id).items[0]
+        assert ledger.run_detail(session, STRANGER, run.id) is None
+        assert ledger.event_detail(session, STRANGER, run.event_id) is None
+        assert ledger.runs_of_event(session, STRANGER, run.event_id) == []
+        assert ledger.runs_page(session, STRANGER).items == []
+        assert ledger.events_page(session, STRANGER).items == []
+        assert ledger.tables(session, STRANGER) == []
+        assert ledger.counters(session, STRANGER, busy.now).events == 0
+
+
+def test_counters_are_of_the_last_seven_days(busy: Kitchen) -> None:
+    with reading(busy.engine) as session:
+        now = ledger.counters(session, busy.endpoint.merchant_id, busy.now)
+        later = ledger.counters(session, busy.endpoint.merchant_id, busy.now + timedelta(days=8))
+    assert (now.events, now.done, now.failed, now.under_way, now.skipped, now.unsure) == (3, 1, 1, 1, 0, 0)
+    assert now.last_event_at is not None
+    assert (later.events, later.done, later.failed) == (0, 0, 0)
+
+
+# ── What needs the merchant ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_all_is_well_needs_nothing(kitchen: Kitchen) -> None:
+    with reading(kitchen.engine) as session:
+        assert ledger.needs_attention(session, kitchen.endpoint.merchant_id, kitchen.now) == []
+
+
+def test_failed_runs_are_told_by_recipe_with_the_latest_reason(busy: Kitchen) -> None:
+    with reading(busy.engine) as session:
+        (item,) = ledger.needs_attention(session, busy.endpoint.merchant_id, busy.now)
+    assert item.sentence == "“A recipe”: 1 run failed."
+    assert item.note == "This channel is archived: choose another one."
+    assert (item.fix, item.state, item.count) == (ledger.Fix.LOOK_AT_RUNS, RunState.FAILED, 1)
+    assert item.run_id is not None
+    with transaction(busy.engine) as session:
+        runs.cancel(session, busy.endpoint.merchant_id, item.run_id, now=busy.now)
+    with reading(busy.engine) as session:
+        assert ledger.needs_attention(session, busy.endpoint.merchant_id, busy.now) == []
+
+
+def test_a_paused_connection_says_how_many_runs_wait(kitchen: Kitchen) -> None:
+    connection = kitchen.connect("slack")
+    kitchen.recipe("order.completed", step("slack", "post_message", connection, channel="C1", text="Hi"))
+    with transaction(kitchen.engine) as session:
+        runs.hold(session, connection, reason="Slack no longer accepts our token.", now=NOW)
+    with reading(kitchen.engine) as session:
+        (item,) = ledger.needs_attention(session, kitchen.endpoint.merchant_id, kitchen.now)
+    assert item.sentence == "Reconnect Slack: its recipes wait until then."
+    for number in range(12):
+        kitchen.deliver("order.completed", order(number))
+    kitchen.work()
+    with reading(kitchen.engine) as session:
+        (item,) = ledger.needs_attention(session, kitchen.endpoint.merchant_id, kitchen.now)
+    assert item.sentence == "Reconnect Slack: 12 runs are waiting."
+    assert item.note == "Slack no longer accepts our token."
+    assert (item.fix, item.connection_id, item.count) == (ledger.Fix.RECONNECT, connection, 12)
+
+
+def test_an_endpoint_whose_secret_is_ours_asks_for_pocketsflows(
+    engine: Engine, vault: Vault, merchant: Merchant
+) -> None:
+    mine = merchant.id or 0
+    with transaction(engine) as session:
+        live = endpoint_of(session, vault, mine, Mode.LIVE, NOW)
+        endpoint_of(session, vault, mine, Mode.TEST, NOW)
+    with reading(engine) as session:
+        (item,) = ledger.needs_attention(session, mine, NOW)
+    assert (item.kind, item.fix, item.endpoint_id, item.mode) == (
+        "secret_missing",
+        ledger.Fix.SET_SECRET,
+        live.id,
+        Mode.LIVE,
+    )
+
+
+def test_refused_deliveries_are_told_since_when_in_the_stores_own_time(engine: Engine, endpoint: Endpoint) -> None:
+    late = NOW.replace(hour=23)
+    with transaction(engine) as session:
+        session.get_one(Merchant, endpoint.merchant_id).time_zone = "Europe/Berlin"
+        session.add(
+            RejectedDelivery(
+                endpoint_id=endpoint.id or 0, reason="the signature was wrong", count=3, first_at=late, last_at=late
+            )
+        )
+    with reading(engine) as session:
+        (item,) = ledger.needs_attention(session, endpoint.merchant_id, late)
+        assert ledger.needs_attention(session, endpoint.merchant_id, late + timedelta(days=8)) == []
+    assert item.sentence == "3 deliveries refused since Saturday, 25 July: the signature was wrong."
+
+
+# ── Tables ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def rows(engine: Engine, merchant: Merchant) -> int:
+    """Two orders in the Ledger, of which the second has one more column; the merchant's id."""
+    mine = merchant.id or 0
+    writer = MerchantRows(engine, mine, lambda: NOW)
+    writer.put("Orders", "order_1", {"Email": "zoë@example.com", "Amount": "-64.99"})
+    writer.put("Orders", "order_2", {"Email": "=HYPERLINK(1)", "Amount": "5", "Note": 'a, "b"\nc'})
+    with transaction(engine) as session:
+        other = Merchant(name="Eve's", created_at=NOW)
+        session.add(other)
+    MerchantRows(engine, other.id or 0, lambda: NOW).put("Orders", "order_9", {"Secret": "of another"})
+    return mine
+
+
+def test_a_table_is_shown_newest_first_with_every_column(engine: Engine, rows: int) -> None:
+    with reading(engine) as session:
+        (line,) = ledger.tables(session, rows)
+        table = ledger.table(session, rows, "Orders")
+        first = ledger.table(session, rows, "Orders", limit=1)
+        assert ledger.table(session, rows, "Refunds") is None
+    assert (line.name, line.rows) == ("Orders", 2)
+    assert table is not None
+    assert table.columns == ["Email", "Amount", "Note"]
+    assert [(row.key, row.cells[1:]) for row in table.rows] == [
+        ("order_2", ["5", 'a, "b"\nc']),
+        ("order_1", ["-64.99", ""]),
+    ]
+    assert first is not None
+    assert (len(first.rows), first.next_before_id) == (1, first.rows[0].id)
+
+
+def test_a_table_as_csv_holds_every_row_and_no_formula(engine: Engine, rows: int) -> None:
+    """What a buyer wrote must not be computed when the file is opened; a negative number stays a number."""
+    with reading(engine) as session:
+        text = "".join(ledger.table_csv(session, rows, "Orders"))
+    assert text.startswith("\ufeff")
+    assert list(csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""))) == [
+        ["Key", "Email", "Amount", "Note"],
+        ["order_1", "zoë@example.com", "-64.99", ""],
+        ["order_2", "'=HYPERLINK(1)", "5", 'a, "b"\nc'],
+    ]

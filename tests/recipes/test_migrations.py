@@ -1,0 +1,89 @@
+"""The migrations make the tables that the code works with, from empty and without losing anything."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Engine, text
+from sqlmodel import SQLModel
+
+from recipes import migrations
+from recipes.db import open_database
+from recipes.migrations import MigrationError, Schema, migrate, schema_of
+
+VERSIONS = Path(migrations.__file__).parent / "versions"
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Engine]:
+    """A database without tables, in a folder whose name Alembic would trip over."""
+    folder = tmp_path / "100% new"
+    folder.mkdir()
+    engine = open_database(f"sqlite:///{folder}/pocketwire.db")
+    yield engine
+    engine.dispose()
+
+
+def test_from_empty_to_the_models_without_drift(empty: Engine) -> None:
+    assert migrate(empty) != []
+    with empty.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, SQLModel.metadata) == []
+
+
+def test_every_table_and_index_is_made_as_the_models_say(empty: Engine, tmp_path: Path) -> None:
+    """What Alembic cannot compare: checks, partial indexes, AUTOINCREMENT, WITHOUT ROWID, ON DELETE."""
+    migrate(empty)
+    made = open_database(f"sqlite:///{tmp_path}/made.db")
+    SQLModel.metadata.create_all(made)
+    assert _schema(empty) == _schema(made)
+    made.dispose()
+
+
+def test_a_second_time_there_is_nothing_to_do(empty: Engine) -> None:
+    assert schema_of(empty) is Schema.EMPTY
+    migrate(empty)
+    assert schema_of(empty) is Schema.CURRENT
+    assert migrate(empty) == []
+
+
+def test_a_database_of_a_later_version_is_refused_in_a_sentence(empty: Engine) -> None:
+    migrate(empty)
+    with empty.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    assert schema_of(empty) is Schema.OTHER
+    with pytest.raises(MigrationError, match="another version"):
+        migrate(empty)
+
+
+def test_foreign_keys_are_on_again_afterwards(empty: Engine) -> None:
+    migrate(empty)
+    with empty.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+
+
+@pytest.mark.parametrize("path", sorted(VERSIONS.glob("[0-9]*.py")), ids=lambda path: path.stem)
+def test_a_migration_imports_nothing_of_ours(path: Path) -> None:
+    """It has to mean the same when our code has long changed."""
+    imported = {
+        name.split(".")[0]
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [each.name for each in node.names])
+    }
+    assert imported <= {"alembic", "sqlalchemy"}
+
+
+def _schema(engine: Engine) -> dict[str, list[str]]:
+    """Every table and index by name, as its statement's parts in any order: constraints are listed differently."""
+    with engine.connect() as connection:
+        found = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")).all()
+    return {
+        name: sorted(re.split(r",?\s*\n\s*", sql.replace('"', "")))
+        for name, sql in found
+        if not name.startswith(("sqlite_", "alembic_"))
+    }

@@ -1,0 +1,60 @@
+"""What is asked every second, or on every page, does not read whole tables however long the store has been selling."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event, update
+from sqlmodel import Session
+
+from recipes import connections, ledger
+from recipes import engine as runs
+from recipes.db import transaction
+from recipes.models import Recipe
+from tests.conftest import NOW
+from tests.recipes.engine.kitchen import Kitchen, order, step
+
+ASKED: dict[str, Callable[[Session, int, int], Any]] = {
+    "whether there is work": lambda session, mine, number: runs.has_work(session, NOW),
+    "claim": lambda session, mine, number: runs.claim(session, now=NOW, lease="x", limits=runs.Limits(), limit=8),
+    "recover": lambda session, mine, number: runs.recover(session, now=NOW),
+    "hold": lambda session, mine, number: runs.hold(session, number, reason="…", now=NOW),
+    "release": lambda session, mine, number: runs.release(session, number, now=NOW),
+    "what needs the merchant": lambda session, mine, number: ledger.needs_attention(session, mine, NOW),
+    "counters": lambda session, mine, number: ledger.counters(session, mine, NOW),
+    "events": lambda session, mine, number: ledger.events_page(session, mine),
+    "runs": lambda session, mine, number: ledger.runs_page(session, mine),
+    "whether runs need a connection": lambda session, mine, number: connections.remove(session, mine, number),
+}
+
+
+@pytest.fixture
+def plans(engine: Engine) -> Iterator[list[str]]:
+    """How SQLite went about every statement, in its words."""
+    seen: list[str] = []
+
+    def explain(connection: Any, _cursor: Any, statement: str, values: Any, _context: Any, many: bool) -> None:
+        if not many and statement.startswith(("SELECT", "UPDATE")):
+            cursor = connection.connection.cursor()
+            seen.extend(row[3] for row in cursor.execute(f"EXPLAIN QUERY PLAN {statement}", values))
+            cursor.close()
+
+    event.listen(engine, "before_cursor_execute", explain)
+    yield seen
+    event.remove(engine, "before_cursor_execute", explain)
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_no_statement_reads_all_runs_or_events(kitchen: Kitchen, plans: list[str], name: str) -> None:
+    number = kitchen.connect("ledger")
+    kitchen.recipe("order.completed", step("ledger", "put_row", number, key="{{ order.id }}", columns={"A": "1"}))
+    kitchen.deliver("order.completed", order(1))
+    kitchen.work()
+    with transaction(kitchen.engine) as session:
+        session.execute(update(Recipe).values(enabled=False))
+    plans.clear()
+    with transaction(kitchen.engine) as session:
+        ASKED[name](session, kitchen.endpoint.merchant_id, number)
+    assert plans
+    whole = [plan for plan in plans if plan.startswith(("SCAN run", "SCAN event")) and " USING " not in plan]
+    assert whole == []
