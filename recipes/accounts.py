@@ -13,6 +13,7 @@ from sqlmodel import Session, col, select
 
 from recipes.endpoints import make_endpoint
 from recipes.models import Account, FirstRun, Membership, Merchant, Mode
+from recipes.refusal import Refusal
 from recipes.vault import Vault
 
 SHORTEST_PASSWORD = 10
@@ -20,7 +21,7 @@ LONGEST_PASSWORD = 128
 LONGEST_NAME = 80
 
 
-class AccountError(ValueError):
+class AccountError(Refusal):
     """What was asked for an account cannot be. The text is a sentence for whoever asked."""
 
 

@@ -15,13 +15,14 @@ from recipes.clients import ClientCache
 from recipes.db import reading, transaction
 from recipes.definition import Definition
 from recipes.models import OPEN_STATES, Connection, ConnectionState, Recipe, RecipeVersion, Run, among
+from recipes.refusal import Refusal
 from recipes.settings import Settings
 from recipes.vault import CannotOpen, Place, Vault
 
 LONGEST_NAME = 80
 
 
-class ConnectionInUse(Exception):
+class ConnectionInUse(Refusal):
     """A connection cannot be removed yet. The text is a sentence that says what needs it and what to do."""
 
 

@@ -7,6 +7,7 @@ from sqlalchemy import delete, func
 from sqlmodel import Session, col, select
 
 from recipes.models import Endpoint, Event, Mode, Origin, RejectedDelivery
+from recipes.refusal import Refusal
 from recipes.settings import Settings
 from recipes.vault import Place, Vault
 
@@ -14,7 +15,7 @@ OVERLAP = timedelta(days=1)
 LONGEST_SECRET = 500
 
 
-class EndpointError(ValueError):
+class EndpointError(Refusal):
     """What was asked of an endpoint cannot be. The text is a sentence for the merchant."""
 
 

@@ -22,13 +22,12 @@ class AlreadyRunning(Exception):
     """Another engine works on this data directory."""
 
 
-def run_engine(settings: Settings) -> None:
-    """Runs the engine until SIGTERM or SIGINT, or until the process that started it is gone.
+def run_engine(settings: Settings, parent: int) -> None:
+    """Runs the engine until SIGTERM or SIGINT, or until the process `parent` that started it is gone.
 
     Raises AlreadyRunning: two engines on one SQLite file would take each other's runs for lost.
     """
     lock = _lock(settings.data_dir / "engine.lock")
-    parent = os.getppid()
     pipe = WakePipe(settings.wake_pipe)
     clock = EmbeddedClock(
         open_database(settings.database),

@@ -1,6 +1,7 @@
 """`pocketwire serve`: the web side under Granian and the engine beside it, both kept alive."""
 
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -44,7 +45,7 @@ class EngineKeeper:
 
     @staticmethod
     def _start() -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, "-m", "recipes.cli", "engine"])
+        return subprocess.Popen([sys.executable, "-m", "recipes.cli", "engine", "--parent", str(os.getpid())])
 
     def _watch(self) -> None:
         while not self._stopping.is_set():
@@ -78,7 +79,7 @@ def _serve_web(host: str, port: int) -> bool:
         factory=True,
         workers=1,
         blocking_threads=BLOCKING_THREADS,
-        log_level=LogLevels.warning,
+        log_level=LogLevels.error,
         respawn_failed_workers=True,
         workers_kill_timeout=int(STOP_SECONDS),
     )

@@ -8,8 +8,10 @@ from typing import Any
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from recipes.refusal import Refusal
 
-class SettingError(Exception):
+
+class SettingError(Refusal):
     """A setting is wrong. The text is one sentence that names it and says what it should be."""
 
 

@@ -1,51 +1,54 @@
 """`pocketwire …`: everything that the pages do, from a terminal."""
 
+from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 import click
 from sqlalchemy.exc import OperationalError
 
-from integrations.errors import ActionError
-from integrations.kit import FormError
-from recipes.accounts import AccountError
-from recipes.cli.account import account
-from recipes.cli.activity import cancel, events, mark_done, run_again, runs, show_ledger
-from recipes.cli.connection import connection
-from recipes.cli.database import migrate
-from recipes.cli.endpoint import endpoint
-from recipes.cli.recipe import recipe
-from recipes.cli.send import send
-from recipes.cli.serve import engine, serve
 from recipes.cli.workplace import Refused, Workplace
-from recipes.connections import ConnectionInUse
-from recipes.cookbook import CookbookError
-from recipes.endpoints import EndpointError
-from recipes.engine import RunRequestError
-from recipes.migrations import MigrationError
-from recipes.settings import SettingError
+from recipes.refusal import Refusal
 
-# Errors whose text is a sentence for whoever asked.
-_SENTENCES = (
-    AccountError,
-    ActionError,
-    ConnectionInUse,
-    CookbookError,
-    EndpointError,
-    FormError,
-    MigrationError,
-    RunRequestError,
-    SettingError,
-)
+# Each command's place. They are imported when they are called: `serve` has to be quick, and needs none of the others.
+COMMANDS: Mapping[str, str] = {
+    "account": "recipes.cli.account:account",
+    "endpoint": "recipes.cli.endpoint:endpoint",
+    "connection": "recipes.cli.connection:connection",
+    "recipe": "recipes.cli.recipe:recipe",
+    "events": "recipes.cli.activity:events",
+    "runs": "recipes.cli.activity:runs",
+    "run-again": "recipes.cli.activity:run_again",
+    "mark-done": "recipes.cli.activity:mark_done",
+    "cancel": "recipes.cli.activity:cancel",
+    "ledger": "recipes.cli.activity:show_ledger",
+    "send": "recipes.cli.send:send",
+    "migrate": "recipes.cli.database:migrate",
+    "serve": "recipes.cli.serve:serve",
+    "engine": "recipes.cli.engine:engine",
+}
 
 
 class _Commands(click.Group):
     """Answers what cannot be done with one sentence and exit code 2, never with a traceback."""
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands' names, as help lists them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command."""
         try:
             return super().invoke(ctx)
-        except _SENTENCES as error:
+        except Refusal as error:
             raise Refused(str(error)) from None
         except click.exceptions.NoArgsIsHelpError:
             raise
@@ -62,23 +65,3 @@ class _Commands(click.Group):
 def main(context: click.Context) -> None:
     """No-code automations for merchants who sell on Pocketsflow."""
     context.obj = context.obj or Workplace()
-
-
-COMMANDS: tuple[click.Command, ...] = (
-    account,
-    endpoint,
-    connection,
-    recipe,
-    events,
-    runs,
-    run_again,
-    mark_done,
-    cancel,
-    show_ledger,
-    send,
-    migrate,
-    serve,
-    engine,
-)
-for each in COMMANDS:
-    main.add_command(each)

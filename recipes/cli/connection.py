@@ -7,7 +7,7 @@ import click
 from integrations import INTEGRATIONS, integration
 from integrations.errors import ActionError
 from recipes import connections
-from recipes.cli.given import find_connection, read_values, with_values
+from recipes.cli.given import ServiceGroup, find_connection, read_values, with_values
 from recipes.cli.printing import moment, print_json, print_table
 from recipes.cli.workplace import Failed, Workplace, as_json, for_merchant
 from recipes.db import reading, transaction
@@ -16,7 +16,7 @@ from recipes.models import Connection, ConnectionState
 _APPS = [each.name for each in INTEGRATIONS]
 
 
-@click.group()
+@click.group(cls=ServiceGroup)
 def connection() -> None:
     """The services that recipes use."""
 

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 import click
 from sqlmodel import Session
 
+from integrations.errors import ActionError
+from integrations.kit import FormError
 from recipes import connections
 from recipes.cli.workplace import Refused
 from recipes.models import Connection
@@ -15,6 +17,17 @@ from recipes.models import Connection
 F = TypeVar("F", bound=Callable[..., Any])
 
 LARGEST_FILE = 1024 * 1024
+
+
+class ServiceGroup(click.Group):
+    """Commands about services: what a form or a service refuses is one sentence too."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command."""
+        try:
+            return super().invoke(ctx)
+        except (ActionError, FormError) as error:
+            raise Refused(str(error)) from None
 
 
 def with_values(command: F) -> F:

@@ -7,7 +7,7 @@ import click
 from sqlmodel import Session
 
 from recipes import cookbook
-from recipes.cli.given import read_values, with_values
+from recipes.cli.given import ServiceGroup, read_values, with_values
 from recipes.cli.printing import print_json, print_table
 from recipes.cli.setting_up import Choices, apply
 from recipes.cli.workplace import Refused, Workplace, as_json, for_merchant
@@ -16,7 +16,7 @@ from recipes.events import canonical
 from recipes.models import RunsOn
 
 
-@click.group()
+@click.group(cls=ServiceGroup)
 def recipe() -> None:
     """The recipes on the shelf."""
 

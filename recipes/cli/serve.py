@@ -1,18 +1,15 @@
-"""`pocketwire serve` and the engine's process that it keeps."""
+"""`pocketwire serve`: the whole service."""
 
-import logging
 import os
 
 import click
 
 from recipes.accounts import first_run_token
-from recipes.cli.workplace import Failed, Workplace
+from recipes.cli.logs import set_up_logging
+from recipes.cli.workplace import Workplace
 from recipes.db import open_database, transaction
-from recipes.engine_process import AlreadyRunning, run_engine
 from recipes.migrations import migrate
 from recipes.service import serve as serve_until_stopped
-
-_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 @click.command()
@@ -30,7 +27,7 @@ def serve(work: Workplace, host: str | None, port: int | None) -> None:
     # Its children read the environment as this process did.
     os.environ["POCKETWIRE_BIND"] = bind
     settings = work.load()
-    _set_up_logging()
+    set_up_logging()
     database = open_database(settings.database)
     migrate(database)
     with transaction(database) as session:
@@ -40,24 +37,3 @@ def serve(work: Workplace, host: str | None, port: int | None) -> None:
     if token:
         click.echo(f"Make the first account here: {settings.public_url}/first-run/{token}")
     serve_until_stopped(settings)
-
-
-@click.command(hidden=True)
-@click.pass_obj
-def engine(work: Workplace) -> None:
-    """Run the engine alone. `serve` starts it by itself.
-
-    Example: pocketwire engine
-    """
-    _set_up_logging()
-    try:
-        run_engine(work.settings)
-    except AlreadyRunning as error:
-        raise Failed(f"The engine cannot start: {error}.") from None
-
-
-def _set_up_logging() -> None:
-    logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT)
-    # They write addresses and more at INFO.
-    for name in ("apscheduler", "urllib3", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)

@@ -11,6 +11,7 @@ from integrations.errors import Permanent
 from recipes import conditions, connections, mapping
 from recipes.cookbook.drafts import Draft, StepDraft
 from recipes.events import event_type
+from recipes.refusal import Refusal
 
 _LIQUID = re.compile(r"{{|{%")
 LONGEST_TITLE = 120
@@ -18,7 +19,7 @@ LONGEST_TITLE = 120
 Problem = tuple[str, str]
 
 
-class CookbookError(ValueError):
+class CookbookError(Refusal):
     """A recipe cannot be saved or switched on. `problems` maps a place to a sentence.
 
     Places: "title", "conditions.0", "steps.0.connection", "steps.0.fields.channel", or "" for the whole.

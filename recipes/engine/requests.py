@@ -8,13 +8,14 @@ from sqlmodel import Session, col
 from recipes.definition import Definition
 from recipes.engine.lanes import lane_of
 from recipes.models import Connection, ConnectionState, Event, Recipe, RecipeVersion, Run, RunState
+from recipes.refusal import Refusal
 
 _RESUMED = (RunState.FAILED, RunState.UNSURE)
 _REPEATED = (RunState.SUCCEEDED, RunState.SKIPPED, RunState.CANCELLED)
 _CANCELLED = (RunState.QUEUED, RunState.WAITING, RunState.HELD, RunState.UNSURE, RunState.FAILED)
 
 
-class RunRequestError(Exception):
+class RunRequestError(Refusal):
     """The request does not fit the run. The text is a sentence for the merchant."""
 
 

@@ -10,8 +10,10 @@ from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine
 
+from recipes.refusal import Refusal
 
-class MigrationError(Exception):
+
+class MigrationError(Refusal):
     """The database cannot be brought to this version. The text is a sentence."""
 
 

@@ -388,5 +388,8 @@ def test_every_command_has_help_with_an_example() -> None:
 def _commands(path: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
     yield path, command
     if isinstance(command, click.Group):
-        for name, each in command.commands.items():
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            each = command.get_command(context, name)
+            assert each is not None, f"{path} {name}"
             yield from _commands(f"{path} {name}", each)
