@@ -1,0 +1,153 @@
+"""Activity: events and runs in plain words, and what can be asked of a run."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine
+
+from recipes import ledger
+from recipes.db import reading, transaction
+from recipes.models import Endpoint, Event, Merchant, Run, RunState, Standing
+from tests.conftest import NOW
+from tests.web.browser import Browser
+from tests.web.conftest import World, add_event
+
+PRIVATE = "https://portal.example/private-link-of-a-buyer"
+
+
+def test_events_are_listed_and_narrowed_down(owner: Browser, world: World) -> None:
+    """By type, side and buyer."""
+    assert "ada@example.com" in owner.get("/activity").text
+    assert "ada@example.com" in owner.get("/activity?type=review.created&mode=live").text
+    assert "Nothing like that" in owner.get("/activity?type=order.refunded").text
+    assert "Nothing like that" in owner.get("/activity?mode=test").text
+    assert "Nothing like that" in owner.get("/activity?buyer=grace@example.com").text
+
+
+def test_older_events_are_a_page_away(
+    engine: Engine, merchant: Merchant, endpoint: Endpoint, owner: Browser, world: World
+) -> None:
+    """The pages follow each other without a gap, and keep what was asked for."""
+    with transaction(engine) as session:
+        for minute in range(50):
+            add_event(session, merchant, endpoint, NOW + timedelta(minutes=minute))
+    first = owner.get("/activity?type=review.created").text
+    assert first.count("/activity/events/") == 50
+    before = world.event_id + 1
+    assert f"/activity?type=review.created&amp;before={before}" in first
+    second = owner.get(f"/activity?type=review.created&before={before}").text
+    assert f"/activity/events/{world.event_id}" in second
+    assert "Show older ones" not in second
+
+
+def test_an_event_nobody_wants_says_why_nothing_happened(
+    engine: Engine, merchant: Merchant, endpoint: Endpoint, owner: Browser
+) -> None:
+    """And offers the recipes for it."""
+    with transaction(engine) as session:
+        event = add_event(session, merchant, endpoint, NOW)
+    page = owner.get(f"/activity/events/{event.id}").text
+    assert "Why did nothing happen?" in page
+    assert "No recipe is on for this." in page
+    assert "/recipes/" in page
+
+
+def test_an_unreadable_event_is_shown_as_it_came(
+    engine: Engine, merchant: Merchant, endpoint: Endpoint, owner: Browser
+) -> None:
+    """With the reason, and without its text becoming markup."""
+    with transaction(engine) as session:
+        event = add_event(session, merchant, endpoint, NOW)
+        event.body, event.standing, event.standing_reason = b"<b>not json", Standing.UNREADABLE, "It is not JSON."
+    page = owner.get(f"/activity/events/{event.id}").text
+    assert "It is not JSON." in page
+    assert "&lt;b&gt;not json" in page
+
+
+def test_private_link_of_a_buyer_is_not_shown(
+    engine: Engine, merchant: Merchant, endpoint: Endpoint, owner: Browser
+) -> None:
+    """Whoever has it can cancel for them."""
+    with transaction(engine) as session:
+        event = add_event(session, merchant, endpoint, NOW)
+        event.body = json.dumps({"portalUrl": PRIVATE, "metadata": {"portalUrl": PRIVATE}}).encode()
+    assert PRIVATE not in owner.get(f"/activity/events/{event.id}").text
+
+
+def test_a_run_shows_its_tries_and_what_to_do(owner: Browser, world: World) -> None:
+    """What was sent, what was answered, in words."""
+    page = owner.get(f"/runs/{world.run_id}").text
+    for said in ("Try 1: refused", "This channel is gone", "Five stars", "channel_not_found", "Run again", "Set aside"):
+        assert said in page
+
+
+@pytest.mark.parametrize(
+    ("state", "request_", "then"),
+    [
+        (RunState.FAILED, "again", RunState.QUEUED),
+        (RunState.UNSURE, "again", RunState.QUEUED),
+        (RunState.UNSURE, "done", RunState.SUCCEEDED),
+        (RunState.WAITING, "cancel", RunState.CANCELLED),
+        (RunState.FAILED, "cancel", RunState.CANCELLED),
+    ],
+)
+def test_what_can_be_asked_of_a_run(
+    engine: Engine, owner: Browser, world: World, state: RunState, request_: str, then: RunState
+) -> None:
+    """Each button is there in the state it is for, and does what it says."""
+    with transaction(engine) as session:
+        session.get_one(Run, world.run_id).state = state
+    assert f'action="/runs/{world.run_id}/{request_}"' in owner.get(f"/runs/{world.run_id}").text
+    owner.post(f"/runs/{world.run_id}/{request_}")
+    with reading(engine) as session:
+        assert session.get_one(Run, world.run_id).state == then
+
+
+def test_a_request_that_does_not_fit_is_explained(engine: Engine, owner: Browser, world: World) -> None:
+    """The page was open for a while, and the run went on meanwhile."""
+    with transaction(engine) as session:
+        session.get_one(Run, world.run_id).state = RunState.RUNNING
+    answer = owner.post(f"/runs/{world.run_id}/again")
+    assert "This run is still under way." in owner.get(answer.location).text
+
+
+def test_a_repeat_of_a_finished_run_leads_to_the_new_one(engine: Engine, owner: Browser, world: World) -> None:
+    """It is a run of its own."""
+    with transaction(engine) as session:
+        session.get_one(Run, world.run_id).state = RunState.SUCCEEDED
+    location = owner.post(f"/runs/{world.run_id}/again").location
+    assert location != f"/runs/{world.run_id}"
+    assert "Repeated" in owner.get(location).text
+
+
+def test_runs_are_narrowed_down(owner: Browser, world: World) -> None:
+    """To what needs the merchant, and to a recipe."""
+    assert f"/runs/{world.run_id}" in owner.get("/activity/runs?show=needs-you").text
+    assert "None of these" in owner.get("/activity/runs?show=succeeded").text
+    assert f"/runs/{world.run_id}" in owner.get(f"/activity/runs?recipe={world.recipe_id}").text
+    assert owner.get("/activity/runs?show=nonsense").status_code == 404
+
+
+def test_ledger_table_and_its_csv(engine: Engine, owner: Browser, world: World) -> None:
+    """The page shows the rows; the file holds the whole table."""
+    assert "ada@example.com" in owner.get("/ledger/Orders").text
+    answer = owner.get("/ledger/Orders/csv")
+    assert answer.mimetype == "text/csv"
+    assert "Orders.csv" in answer.headers["Content-Disposition"]
+    with reading(engine) as session:
+        assert answer.text == "".join(ledger.table_csv(session, world.merchant_id, "Orders"))
+    assert owner.get("/ledger/Nothing").status_code == 404
+
+
+def test_an_event_of_an_unknown_type_is_shown(
+    engine: Engine, merchant: Merchant, endpoint: Endpoint, owner: Browser
+) -> None:
+    """Unknown is stored and seen, never refused."""
+    with transaction(engine) as session:
+        event = add_event(session, merchant, endpoint, NOW)
+        event.type, event.standing, event.standing_reason = "dispute.created", Standing.UNKNOWN, "Not known here."
+        session.add(event)
+        session.flush()
+        assert session.get_one(Event, event.id)
+    assert "Not known here." in owner.get(f"/activity/events/{event.id}").text

@@ -1,0 +1,79 @@
+"""Home tells at a glance whether all is well, and what to do if not."""
+
+from datetime import timedelta
+
+from sqlalchemy import Engine
+
+from recipes import engine as runs
+from recipes.db import open_database, transaction
+from recipes.models import Endpoint, Run, RunState
+from recipes.settings import Settings
+from recipes.vault import Vault
+from tests.conftest import NOW
+from tests.web.browser import Browser
+from tests.web.conftest import World
+from web.app import create_app
+
+
+def test_an_empty_store_is_shown_the_way(stranger: Browser) -> None:
+    """Four steps, none done, each with its button; nothing is said to be wrong."""
+    page = stranger.get("/").text
+    assert "0 of 4 done" in page
+    assert "What needs you" not in page
+    assert "Nothing has come in yet" in page
+
+
+def test_steps_are_ticked_off(engine: Engine, owner: Browser, endpoint: Endpoint, world: World) -> None:
+    """Without Pocketsflow's secret the first one is left, and it is not told twice."""
+    with transaction(engine) as session:
+        session.get_one(Endpoint, endpoint.id).secret_is_ours = True
+    page = owner.get("/").text
+    assert "3 of 4 done" in page
+    assert "Paste Pocketsflow" not in page
+
+
+def test_a_failed_run_is_told_with_its_reason_and_a_button(owner: Browser, world: World) -> None:
+    """The gravest first, each with what mends it."""
+    page = owner.get("/").text
+    assert "1 thing needs you." in page
+    assert "This channel is gone: choose another one." in page
+    assert f'href="/runs/{world.run_id}"' in page
+
+
+def test_all_is_well(engine: Engine, owner: Browser, world: World) -> None:
+    """Said in one line."""
+    with transaction(engine) as session:
+        session.get_one(Run, world.run_id).state = RunState.SUCCEEDED
+    page = owner.get("/").text
+    assert "All is well." in page
+    assert "1 recipe is on. 1 event in the last 7 days." in page
+
+
+def test_a_paused_connection_says_how_many_wait(engine: Engine, owner: Browser, world: World) -> None:
+    """With the way to reconnect."""
+    with transaction(engine) as session:
+        session.get_one(Run, world.run_id).state = RunState.QUEUED
+        runs.hold(session, world.connection_id, reason="Slack no longer accepts our token.", now=NOW)
+    page = owner.get("/").text
+    assert "Reconnect Slack: 1 run is waiting." in page
+    assert f'href="/connections/{world.connection_id}"' in page
+
+
+def test_no_recipe_on_is_said(owner: Browser, world: World) -> None:
+    """Events are kept, and nothing is done about them: the merchant should know."""
+    owner.post(f"/recipes/{world.recipe_id}/switch", {"on": "no"})
+    assert "3 of 4 done" in owner.get("/").text
+
+
+def test_healthz_tells_when_the_database_is_away(settings: Settings, vault: Vault, nobody: Browser) -> None:
+    """Whoever watches the service sees it."""
+    assert nobody.get("/healthz").json == {"status": "ok"}
+    away = open_database(f"sqlite:///{settings.data_dir / 'no-such-folder' / 'pocketwire.db'}")
+    assert create_app(settings, engine=away, vault=vault).test_client().get("/healthz").status_code == 503
+
+
+def test_times_are_the_stores_own(owner: Browser, world: World) -> None:
+    """In its zone, with how long ago beside it."""
+    owner.post("/account/store", {"name": "Acme Books", "time_zone": "Europe/Berlin"})
+    local = (NOW - timedelta(minutes=5) + timedelta(hours=2)).strftime("%H:%M")
+    assert f'24 Jul, {local} <span class="ago">(5 min ago)</span>' in owner.get("/").text

@@ -1,0 +1,224 @@
+"""Recipes: the shelf with its switches, and the form that sets one up."""
+
+import pytest
+from sqlalchemy import Engine
+from sqlmodel import Session, select
+
+from recipes import prebuilt
+from recipes.db import reading, transaction
+from recipes.models import Connection, Recipe, RecipeVersion, Run, RunState
+from tests.web.browser import Browser
+from tests.web.conftest import PREBUILT, World
+from tests.web.slack_stand_in import StandIn
+
+LEDGER = "order.completed/ledger-row"
+
+
+def recipe(engine: Engine, recipe_id: int) -> Recipe:
+    """The recipe as it is stored."""
+    with reading(engine) as session:
+        return session.get_one(Recipe, recipe_id)
+
+
+def definition(session: Session, recipe_id: int) -> dict[str, object]:
+    """What the recipe's newest version says."""
+    found = select(RecipeVersion).where(RecipeVersion.recipe_id == recipe_id)
+    return max(session.exec(found), key=lambda each: each.version).definition
+
+
+def filled(world: World, **more: object) -> dict[str, object]:
+    """The Slack recipe's form as a browser sends it."""
+    return {
+        "title": "Reviews",
+        "runs_on": "live",
+        "match": "all",
+        "fact": "",
+        "operator": "is",
+        "value": "",
+        "steps.0.connection": world.connection_id,
+        "steps.0.fields.channel": "C1",
+        "steps.0.fields.text": "{{ review.rating }} stars",
+        "do": "save",
+        **more,
+    }
+
+
+def test_shelf_has_every_shipped_recipe_by_event(owner: Browser, world: World) -> None:
+    """Those set up with a switch, the others with the way to set them up."""
+    page = owner.get("/recipes").text
+    assert f'href="/recipes/{world.recipe_id}"' in page
+    assert page.count('role="switch"') == 1
+    for name in prebuilt.PREBUILT:
+        assert name == PREBUILT or f'href="/recipes/new/{name}"' in page
+    assert owner.get("/recipes?show=on").text.count('role="switch"') == 1
+
+
+def test_switch_works_as_a_plain_form(engine: Engine, owner: Browser, world: World) -> None:
+    """Off and on again, and the page says what happens to runs under way."""
+    with transaction(engine) as session:
+        session.get_one(Run, world.run_id).state = RunState.WAITING
+    owner.post(f"/recipes/{world.recipe_id}/switch", {"on": "no"})
+    assert not recipe(engine, world.recipe_id).enabled
+    assert "1 run is still under way and will finish." in owner.get("/recipes").text
+    assert "Call them off" in owner.get(f"/recipes/{world.recipe_id}").text
+    owner.post(f"/recipes/{world.recipe_id}/switch", {"on": "yes"})
+    assert recipe(engine, world.recipe_id).enabled
+
+
+def test_waiting_runs_are_called_off_when_asked(engine: Engine, owner: Browser, world: World) -> None:
+    """Only then."""
+    with transaction(engine) as session:
+        session.get_one(Run, world.run_id).state = RunState.WAITING
+    owner.post(f"/recipes/{world.recipe_id}/switch", {"on": "no", "cancel_waiting": "yes"})
+    with reading(engine) as session:
+        assert session.get_one(Run, world.run_id).state == RunState.CANCELLED
+
+
+def test_switch_answers_the_script(engine: Engine, owner: Browser, world: World) -> None:
+    """With the state it has now and a sentence, so that the page need not be loaded anew."""
+    answer = owner.post(f"/recipes/{world.recipe_id}/switch", {"on": "no"}, Accept="application/json")
+    assert answer.json is not None
+    assert (answer.json["on"], answer.json["sentence"][:18]) == (False, "The recipe is off:")
+
+
+def test_a_recipe_that_cannot_work_is_not_switched_on(engine: Engine, owner: Browser, world: World) -> None:
+    """Its page says what is missing."""
+    owner.post(f"/recipes/{world.recipe_id}/switch", {"on": "no"})
+    with transaction(engine) as session:
+        session.delete(session.get_one(Connection, world.connection_id))
+    answer = owner.post(f"/recipes/{world.recipe_id}/switch", {"on": "yes"})
+    assert answer.location == f"/recipes/{world.recipe_id}"
+    assert "This connection is not there any more" in owner.get(answer.location).text
+    assert owner.post(
+        f"/recipes/{world.recipe_id}/switch", {"on": "yes"}, Accept="application/json"
+    ).status_code == 422  # fmt: skip
+
+
+def test_set_up_without_a_connection_sends_there_and_back(stranger: Browser) -> None:
+    """The first thing to do is said first."""
+    page = stranger.get(f"/recipes/new/{PREBUILT}").text
+    assert "Connect Slack first." in page
+    assert f'href="/connections/new/slack?next=/recipes/new/{PREBUILT}"' in page
+
+
+def test_live_choices_are_loaded_once_a_minute(owner: Browser, world: World, slack: StandIn) -> None:
+    """However often the page is drawn."""
+    for _ in range(3):
+        assert '<option value="C2">#sales</option>' in owner.get(f"/recipes/{world.recipe_id}").text
+    assert slack.calls == ["conversations.list"]
+
+
+def test_choices_that_cannot_be_loaded_say_why_and_can_be_typed(owner: Browser, world: World, slack: StandIn) -> None:
+    """What was chosen before is still there."""
+    slack.refuses = "invalid_auth"
+    page = owner.get(f"/recipes/{world.recipe_id}").text
+    assert "The choices cannot be loaded: Slack no longer accepts our token." in page
+    assert 'name="steps.0.fields.channel" value="C1"' in page
+
+
+def test_saving_keeps_what_was_chosen_and_its_label(
+    engine: Engine, owner: Browser, world: World, slack: StandIn
+) -> None:
+    """The shelf's sentence then names the channel."""
+    form = filled(world, fact="review.rating", operator="at_most", value="3", runs_on="both")
+    form["steps.0.fields.channel"] = "C2"
+    assert owner.post(f"/recipes/{world.recipe_id}", form).status_code == 302
+    with reading(engine) as session:
+        saved = definition(session, world.recipe_id)
+    assert saved["conditions"] == [{"fact": "review.rating", "operator": "at_most", "value": "3"}]
+    assert recipe(engine, world.recipe_id).runs_on == "both"
+    assert "#sales" in owner.get("/recipes").text
+
+
+def test_a_recipe_is_set_up_and_switched_on_in_one_go(engine: Engine, stranger: Browser) -> None:
+    """The Ledger needs nothing: a newcomer's first recipe is a click."""
+    answer = stranger.post(f"/recipes/new/{LEDGER}", form_of(stranger, LEDGER, do="save-on"))
+    assert answer.status_code == 302
+    assert "Saved, and on" in stranger.get(answer.location).text
+    with reading(engine) as session:
+        assert [made.enabled for made in session.exec(select(Recipe).where(Recipe.name == LEDGER))] == [True]
+    assert stranger.get(f"/recipes/new/{LEDGER}").location == answer.location
+
+
+def form_of(browser: Browser, name: str, **more: object) -> dict[str, object]:
+    """The form of a shipped recipe that asks for no choice, as a browser sends it when nothing is touched."""
+    return {**browser.fields(f"/recipes/new/{name}", "recipe"), **more}
+
+
+@pytest.mark.parametrize(
+    ("entered", "sentence"),
+    [
+        ({"steps.0.fields.text": ""}, "Message is missing."),
+        ({"steps.0.fields.text": "{{ review.ratings }}"}, "There is no fact called review.ratings."),
+        ({"steps.0.connection": "999"}, "This connection is not there any more"),
+        ({"steps.0.fields.channel": "C9"}, "C9 is not among the choices"),
+        ({"title": " "}, "The recipe needs a title."),
+        ({"fact": "review.rating", "operator": "at_least", "value": "many"}, "number"),
+    ],
+)
+def test_problems_stand_under_their_fields(
+    engine: Engine, owner: Browser, world: World, slack: StandIn, entered: dict[str, object], sentence: str
+) -> None:
+    """Nothing is saved until it is right, and nothing that was typed is lost."""
+    answer = owner.post(f"/recipes/{world.recipe_id}", filled(world, **entered))
+    assert answer.status_code == 422
+    assert sentence in answer.text
+    assert recipe(engine, world.recipe_id).version == 1
+
+
+def test_preview_shows_the_last_real_event(owner: Browser, world: World, slack: StandIn) -> None:
+    """While typing, without asking the service; the label of what was chosen stands for its id."""
+    owner.get(f"/recipes/{world.recipe_id}")
+    slack.calls.clear()
+    answer = owner.post(f"/recipes/{world.recipe_id}", filled(world, do="preview"))
+    assert f'href="/activity/events/{world.event_id}"' in answer.text
+    assert "#reviews" in answer.text
+    assert "<html" not in answer.text
+    assert slack.calls == []
+
+
+def test_preview_shows_a_sample_where_nothing_has_come_yet(stranger: Browser) -> None:
+    """And says so."""
+    assert "Tried with a sample" in stranger.get(f"/recipes/new/{LEDGER}").text
+
+
+def test_preview_says_that_an_event_would_be_skipped(owner: Browser, world: World, slack: StandIn) -> None:
+    """Each condition with how it falls out."""
+    form = filled(world, do="preview", fact="review.rating", operator="more_than", value="99")
+    assert "This event would be skipped." in owner.post(f"/recipes/{world.recipe_id}", form).text
+
+
+def test_refresh_keeps_everything_and_saves_nothing(
+    engine: Engine, owner: Browser, world: World, slack: StandIn
+) -> None:
+    """The way without a script: another row, other choices, a new preview."""
+    form = filled(world, do="refresh", fact="review.rating", operator="is", value="5", title="Renamed")
+    answer = owner.post(f"/recipes/{world.recipe_id}", form)
+    assert answer.text.count('name="fact"') == 2
+    assert 'value="Renamed"' in answer.text
+    assert recipe(engine, world.recipe_id).version == 1
+
+
+def test_what_a_buyer_wrote_never_becomes_markup(engine: Engine, owner: Browser, world: World, slack: StandIn) -> None:
+    """Templates escape; this would notice if one stopped."""
+    form = filled(world, do="preview")
+    form["steps.0.fields.text"] = "<script>alert(1)</script>"
+    answer = owner.post(f"/recipes/{world.recipe_id}", form)
+    assert "<script>alert" not in answer.text
+    assert "&lt;script&gt;" in answer.text
+
+
+def test_a_recipe_with_an_action_that_is_gone_says_so(engine: Engine, owner: Browser, world: World) -> None:
+    """An older version's recipe does not break the page."""
+    with transaction(engine) as session:
+        version = session.exec(select(RecipeVersion).where(RecipeVersion.recipe_id == world.recipe_id)).one()
+        step = {"app": "slack", "action": "wave", "connection_id": world.connection_id, "fields": {}}
+        version.definition = {**version.definition, "steps": [step]}
+    answer = owner.get(f"/recipes/{world.recipe_id}")
+    assert (answer.status_code, "does not have any more" in answer.text) == (410, True)
+
+
+def test_an_unknown_recipe_is_not_found(owner: Browser) -> None:
+    """Addresses are typed by hand, too."""
+    assert owner.get("/recipes/new/no.such/recipe").status_code == 404
+    assert owner.get("/recipes/99999").status_code == 404

@@ -1,0 +1,1 @@
+"""The web side: the receiver, and the pages behind it."""

@@ -1,0 +1,60 @@
+"""The pages: a Flask app that stands behind the receiver. It starts no thread."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from flask import Flask
+from flask_bootstrap import Bootstrap5
+from sqlalchemy import Engine
+
+from recipes.db import open_database
+from recipes.settings import Settings
+from recipes.vault import Vault
+from recipes.wake import Waker
+from web import display, errors, pages, static_files
+from web.auth import add_auth
+from web.choices import LiveChoices
+from web.security import protect
+from web.site import Site
+
+_ROOT = Path(__file__).parent
+
+
+def create_app(
+    settings: Settings,
+    engine: Engine | None = None,
+    vault: Vault | None = None,
+    *,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Flask:
+    """The app for these settings. `app.extensions["pocketwire"]` is its Site.
+
+    engine, vault: those of the settings if not given. now: gives the time, aware, in UTC.
+    """
+    app = Flask("web", template_folder=str(_ROOT.parent / "templates"), static_folder="static")
+    engine = engine or open_database(settings.database)
+    vault = vault or Vault.from_keys(settings.sealing_keys())
+    app.extensions["pocketwire"] = Site(
+        settings=settings,
+        engine=engine,
+        vault=vault,
+        now=now,
+        wake=Waker(settings.wake_pipe),
+        choices=LiveChoices(vault, settings),
+    )
+    app.config.update(
+        SECRET_KEY=settings.signing_key(),
+        BOOTSTRAP_SERVE_LOCAL=True,
+    )
+    app.jinja_env.trim_blocks = True
+    app.jinja_env.lstrip_blocks = True
+    protect(app, is_https=settings.public_url.startswith("https://"))
+    Bootstrap5(app)  # type: ignore[no-untyped-call]
+    add_auth(app, engine)
+    display.add_to(app)
+    static_files.add_to(app)
+    errors.add_to(app)
+    for blueprint in pages.BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    return app

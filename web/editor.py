@@ -1,0 +1,160 @@
+"""A recipe's set-up form: from a draft to what the page shows, and from what was entered back to a draft.
+
+Fields are named like the places of a CookbookError: `steps.0.connection`, `steps.0.fields.channel`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from werkzeug.datastructures import MultiDict
+
+from integrations import integration, kit
+from integrations.errors import Permanent
+from recipes import connections, cookbook
+from recipes.conditions import OPERATORS, Operator
+from recipes.db import reading
+from recipes.definition import Condition
+from recipes.events import EventType
+from recipes.models import Connection, RunsOn
+from web.forms import Field, entered, fields_of
+from web.site import merchant_id, site
+
+
+@dataclass(frozen=True)
+class StepView:
+    """One step as the page shows it. `connections` are those to choose from."""
+
+    number: int
+    service: kit.Integration
+    action: kit.Action
+    connections: Sequence[Connection]
+    connection_id: int | None
+    connection_problem: str
+    fields: Sequence[Field]
+
+
+# ── From the page ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def read_draft(draft: cookbook.Draft, form: MultiDict[str, str]) -> cookbook.Draft:
+    """The draft with what was entered."""
+    runs_on, match = form.get("runs_on", ""), form.get("match")
+    return replace(
+        draft,
+        title=form.get("title", draft.title),
+        runs_on=RunsOn(runs_on) if runs_on in set(RunsOn) else draft.runs_on,
+        match="any" if match == "any" else "all",
+        conditions=_conditions(form),
+        steps=[_step(step, number, form) for number, step in enumerate(draft.steps)],
+    )
+
+
+def is_known(draft: cookbook.Draft) -> bool:
+    """Whether this version still ships everything the draft uses."""
+    try:
+        for step in draft.steps:
+            integration(step.app).action(step.action)
+    except (KeyError, Permanent):
+        return False
+    return True
+
+
+def _conditions(form: MultiDict[str, str]) -> list[Condition]:
+    rows = zip(form.getlist("fact"), form.getlist("operator"), form.getlist("value"), strict=False)
+    return [Condition(fact=fact, operator=operator, value=value.strip()) for fact, operator, value in rows if fact]
+
+
+def _step(step: cookbook.StepDraft, number: int, form: MultiDict[str, str]) -> cookbook.StepDraft:
+    specs = kit.fields(integration(step.app).action(step.action).form)
+    values = entered(specs, form, prefix=f"steps.{number}.fields.")
+    kept = {name: value for name, value in values.items() if value not in ("", {})}
+    return replace(
+        step,
+        connection_id=form.get(f"steps.{number}.connection", step.connection_id, type=int),
+        fields=kept,
+        labels={name: label for name, label in step.labels.items() if kept.get(name) == step.fields.get(name)},
+    )
+
+
+# ── To the page ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def look(
+    draft: cookbook.Draft, problems: Mapping[str, str], *, may_call: bool
+) -> tuple[cookbook.Draft, list[StepView]]:
+    """The draft with the labels of its choices, and its steps as the page shows them.
+
+    may_call: whether services are asked for live choices.
+    """
+    with reading(site().engine) as session:
+        found = connections.of_merchant(session, merchant_id())
+    steps, views = [], []
+    for number, step in enumerate(draft.steps):
+        view = _view(step, number, [each for each in found if each.app == step.app], problems, may_call)
+        views.append(view)
+        steps.append(replace(step, labels={**step.labels, **_labels(view.fields)}))
+    return replace(draft, steps=steps), views
+
+
+def _view(
+    step: cookbook.StepDraft, number: int, found: Sequence[Connection], problems: Mapping[str, str], may_call: bool
+) -> StepView:
+    service = integration(step.app)
+    action = service.action(step.action)
+    specs = kit.fields(action.form)
+    connection = next((each for each in found if each.id == step.connection_id), None)
+    values: dict[str, Any] = dict(step.fields)
+    place = f"steps.{number}.fields."
+    return StepView(
+        number=number,
+        service=service,
+        action=action,
+        connections=found,
+        connection_id=connection.id if connection else None,
+        connection_problem=problems.get(f"steps.{number}.connection", ""),
+        fields=fields_of(
+            specs,
+            values,
+            prefix=place,
+            problems={spec.name: problems.get(place + spec.name, "") for spec in specs},
+            choices=site().choices.of_step(connection, specs, values, site().now(), may_call=may_call),
+        ),
+    )
+
+
+def _labels(fields: Sequence[Field]) -> dict[str, str]:
+    return {
+        field.spec.name: option.label
+        for field in fields
+        for option in field.choices.options
+        if option.value == field.value
+    }
+
+
+def operators() -> list[tuple[Operator, str]]:
+    """Every operator once, with the kinds of facts it fits, parted by blanks."""
+    kinds: dict[str, tuple[Operator, list[str]]] = {}
+    for kind, fitting in OPERATORS.items():
+        for operator in fitting:
+            kinds.setdefault(operator.name, (operator, []))[1].append(kind)
+    return [(operator, " ".join(fitting)) for operator, fitting in kinds.values()]
+
+
+def other_places(problems: Mapping[str, str], draft: cookbook.Draft) -> list[str]:
+    """The problems that stand under no field of the page."""
+    shown = {"title", *(f"conditions.{number}" for number in range(len(draft.conditions)))}
+    for number, step in enumerate(draft.steps):
+        form = integration(step.app).action(step.action).form
+        shown |= {f"steps.{number}.connection", *(f"steps.{number}.fields.{spec.name}" for spec in kit.fields(form))}
+    return [sentence for place, sentence in problems.items() if place not in shown]
+
+
+def condition_rows(draft: cookbook.Draft) -> list[Condition]:
+    """The conditions, and a blank row for another."""
+    return [*draft.conditions, Condition(fact="", operator="", value="")]
+
+
+def facts_to_choose(event: EventType) -> list[tuple[str, str, str]]:
+    """The facts a condition or a field may name: name, label, kind. Private ones are not offered."""
+    return [(fact.name, fact.label, fact.kind) for fact in event.facts if not fact.private]

@@ -1,0 +1,36 @@
+"""What is said when a page cannot be shown."""
+
+from flask import Flask, render_template
+from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException
+
+_WORDS = {
+    400: ("That did not work", "Your browser sent something we could not read. Go back and try again."),
+    403: ("Not for this account", "Your account may not see this page."),
+    404: ("Nothing here", "This page does not exist, or it belongs to another store."),
+    405: ("That did not work", "This address only takes a form that was sent. Go back and try again."),
+    410: ("Not any more", "What was here is gone."),
+    413: ("Too large", "What you sent is larger than 512 kB."),
+    500: ("Our mistake", "Something went wrong on our side. It is in the log. Deliveries are taken as before."),
+}
+
+
+def add_to(app: Flask) -> None:
+    """Answers errors with a page in plain words."""
+
+    @app.errorhandler(CSRFError)
+    def refuse_form(_error: CSRFError) -> ResponseReturnValue:
+        sentence = "This form is no longer good: you may have signed in or out meanwhile. Go back, reload, send again."
+        return render_template("errors/error.html", title="Please send that again", sentence=sentence), 400
+
+    @app.errorhandler(HTTPException)
+    def show(error: HTTPException) -> ResponseReturnValue:
+        code = error.code or 500
+        if code < 400:
+            return error
+        title, sentence = _WORDS.get(code, _WORDS[400 if code < 500 else 500])
+        # Ours are written for people; the library's own speak of servers and requests.
+        if code in (403, 410) and error.description and error.description != type(error).description:
+            sentence = error.description
+        return render_template("errors/error.html", title=title, sentence=sentence), code

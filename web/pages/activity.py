@@ -1,0 +1,76 @@
+"""Activity: what came in and what was done about it, the newest first."""
+
+import json
+
+from flask import Blueprint, abort, render_template, request
+from flask.typing import ResponseReturnValue
+
+from recipes import cookbook, ledger
+from recipes.db import reading
+from recipes.events import EVENT_TYPES
+from recipes.models import OPEN_STATES, Mode, RunState
+from web.site import merchant_id, site
+
+blueprint = Blueprint("activity", __name__, url_prefix="/activity")
+
+# What the runs can be narrowed to: a word in the address, what the merchant reads, the states.
+SHOWN: dict[str, tuple[str, tuple[RunState, ...]]] = {
+    "": ("All", ()),
+    "needs-you": ("Need you", (RunState.FAILED, RunState.UNSURE)),
+    "open": ("Under way", OPEN_STATES),
+    "succeeded": ("Done", (RunState.SUCCEEDED,)),
+    "skipped": ("Skipped", (RunState.SKIPPED,)),
+    "failed": ("Failed", (RunState.FAILED,)),
+    "unsure": ("Need your word", (RunState.UNSURE,)),
+    "held": ("Waiting for a connection", (RunState.HELD,)),
+    "cancelled": ("Cancelled", (RunState.CANCELLED,)),
+}
+CHIPS = ("", "needs-you", "open", "succeeded", "skipped")
+
+
+@blueprint.get("")
+def events() -> ResponseReturnValue:
+    """Events; `type`, `mode` and `buyer` narrow them, `before` is the page."""
+    mode = request.args.get("mode", "")
+    with reading(site().engine) as session:
+        page = ledger.events_page(
+            session,
+            merchant_id(),
+            request.args.get("before", type=int),
+            type=request.args.get("type") or None,
+            mode=mode if mode in set(Mode) else None,
+            subject=request.args.get("buyer") or None,
+        )
+    return render_template("activity/events.html", page=page, event_types=EVENT_TYPES)
+
+
+@blueprint.get("/runs")
+def runs() -> ResponseReturnValue:
+    """Runs; `show`, `recipe` and `connection` narrow them, `before` is the page."""
+    show = request.args.get("show", "")
+    if show not in SHOWN:
+        abort(404)
+    with reading(site().engine) as session:
+        page = ledger.runs_page(
+            session,
+            merchant_id(),
+            request.args.get("before", type=int),
+            states=SHOWN[show][1],
+            recipe_id=request.args.get("recipe", type=int),
+            connection_id=request.args.get("connection", type=int),
+        )
+    chips = [*CHIPS, *([show] if show not in CHIPS else [])]
+    return render_template("activity/runs.html", page=page, show=show, chips=[(word, SHOWN[word][0]) for word in chips])
+
+
+@blueprint.get("/events/<int:event_id>")
+def event(event_id: int) -> ResponseReturnValue:
+    """One event: what it says, what was done about it, or why nothing was."""
+    with reading(site().engine) as session:
+        detail = ledger.event_detail(session, merchant_id(), event_id)
+        if detail is None:
+            abort(404)
+        groups = [] if detail.runs else cookbook.shelf(session, merchant_id())
+    entries = [entry for group in groups if group.event.name == detail.line.type for entry in group.entries]
+    body = detail.text if detail.payload is None else json.dumps(detail.payload, indent=2, ensure_ascii=False)
+    return render_template("activity/event.html", detail=detail, body=body, entries=entries)

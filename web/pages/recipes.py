@@ -1,0 +1,180 @@
+"""Recipes: the shelf with its switches, and the form on which one is set up."""
+
+from collections.abc import Mapping, Sequence
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from recipes import cookbook, ledger
+from recipes.db import reading, transaction
+from recipes.events import EventType, event_type
+from recipes.models import OPEN_STATES, Recipe
+from recipes.prebuilt import PREBUILT
+from web import editor
+from web.auth import signed_in
+from web.site import merchant_id, site
+
+blueprint = Blueprint("recipes", __name__, url_prefix="/recipes")
+
+Draft = cookbook.Draft
+
+
+@blueprint.get("")
+def shelf() -> ResponseReturnValue:
+    """Every recipe by event, each with its switch; `show=on` leaves those that are on."""
+    only_on = request.args.get("show") == "on"
+    with reading(site().engine) as session:
+        groups = cookbook.shelf(session, merchant_id())
+    shown = []
+    for group in groups:
+        mine = [entry for entry in group.entries if entry.recipe_id and (entry.enabled or not only_on)]
+        others = [] if only_on else [entry for entry in group.entries if not entry.recipe_id]
+        # What works with what is connected comes first.
+        others.sort(key=lambda entry: len(entry.missing))
+        shown.append((group.event, mine, others))
+    return render_template(
+        "recipes/shelf.html",
+        groups=[each for each in shown if each[1] or each[2]],
+        families=[] if only_on else list(dict.fromkeys(group.event.family for group in groups)),
+        on=sum(entry.enabled for group in groups for entry in group.entries),
+        only_on=only_on,
+        is_used=any(mine for _, mine, _ in shown),
+    )
+
+
+@blueprint.route("/new/<path:name>", methods=["GET", "POST"])
+def begin(name: str) -> ResponseReturnValue:
+    """The set-up form of a shipped recipe."""
+    with reading(site().engine) as session:
+        existing = cookbook.find_recipe(session, merchant_id(), name)
+        draft = cookbook.draft_from_prebuilt(session, merchant_id(), name)
+    if existing:
+        return redirect(url_for("recipes.edit", recipe_id=existing.id))
+    if draft is None:
+        abort(404)
+    return _form(draft, None)
+
+
+@blueprint.route("/<int:recipe_id>", methods=["GET", "POST"])
+def edit(recipe_id: int) -> ResponseReturnValue:
+    """The set-up form of a recipe the merchant has."""
+    with reading(site().engine) as session:
+        recipe = cookbook.find_recipe(session, merchant_id(), recipe_id)
+        draft = cookbook.draft_of_recipe(session, merchant_id(), recipe_id)
+    if recipe is None or draft is None:
+        abort(404)
+    return _form(draft, recipe)
+
+
+@blueprint.post("/<int:recipe_id>/switch")
+def switch(recipe_id: int) -> ResponseReturnValue:
+    """Switches a recipe on or off (`on`), and calls off what waits if asked (`cancel_waiting`)."""
+    with reading(site().engine) as session:
+        recipe = cookbook.find_recipe(session, merchant_id(), recipe_id)
+    if recipe is None:
+        abort(404)
+    is_on = request.form.get("on") == "yes"
+    try:
+        sentence = _switched(recipe_id, is_on)
+    except cookbook.CookbookError as error:
+        return _answer(not is_on, str(error), url_for("recipes.edit", recipe_id=recipe_id), is_fine=False)
+    if request.form.get("back") == "edit":
+        return _answer(is_on, sentence, url_for("recipes.edit", recipe_id=recipe_id))
+    return _answer(is_on, sentence, url_for("recipes.shelf", _anchor=f"recipe-{recipe_id}"))
+
+
+def _switched(recipe_id: int, is_on: bool) -> str:
+    with transaction(site().engine) as session:
+        if is_on:
+            cookbook.enable(session, merchant_id(), recipe_id, site().now())
+            return "The recipe is on: it takes the events that come from now on."
+        cancel = request.form.get("cancel_waiting") == "yes"
+        return cookbook.disable(session, merchant_id(), recipe_id, site().now(), cancel_waiting=cancel).sentence
+
+
+def _answer(is_on: bool, sentence: str, url: str, *, is_fine: bool = True) -> ResponseReturnValue:
+    if request.accept_mimetypes.best == "application/json":
+        return {"on": is_on, "sentence": sentence, "url": url}, 200 if is_fine else 422
+    flash(sentence, "success" if is_fine else "error")
+    return redirect(url)
+
+
+# ── The set-up form ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _form(draft: Draft, recipe: Recipe | None) -> ResponseReturnValue:
+    if not editor.is_known(draft):
+        abort(410, "This recipe uses something that this version of Pocketwire does not have any more.")
+    if request.method == "GET":
+        return _page(draft, recipe, {})
+    draft = editor.read_draft(draft, request.form)
+    wanted = request.form.get("do", "save")
+    if wanted == "preview":
+        return _preview(draft)
+    if wanted == "refresh":
+        return _page(draft, recipe, {})
+    try:
+        saved = _save(draft, switch_on=wanted == "save-on")
+    except cookbook.CookbookError as error:
+        return _page(draft, recipe, error.problems), 422
+    return redirect(url_for("recipes.edit", recipe_id=saved.id))
+
+
+def _save(draft: Draft, *, switch_on: bool) -> Recipe:
+    here = site()
+    draft, warnings = cookbook.with_labels(here.engine, here.vault, here.settings, merchant_id(), draft)
+    with transaction(here.engine) as session:
+        saved = cookbook.save(session, here.vault, merchant_id(), draft, by=_who(), now=here.now())
+        if switch_on and saved.id is not None:
+            cookbook.enable(session, merchant_id(), saved.id, here.now())
+    for warning in warnings:
+        flash(warning, "warning")
+    if saved.enabled:
+        flash("Saved, and on: it takes the events that come from now on.", "success")
+    else:
+        flash("Saved. The recipe is still off.", "success")
+    return saved
+
+
+def _who() -> str:
+    user = signed_in()
+    return user.email if user else ""
+
+
+def _page(draft: Draft, recipe: Recipe | None, problems: Mapping[str, str]) -> str:
+    event, prebuilt = _event(draft), PREBUILT.get(draft.prebuilt or "")
+    draft, steps = editor.look(draft, problems, may_call=True)
+    with reading(site().engine) as session:
+        preview = cookbook.preview(session, merchant_id(), draft, site().now())
+        waiting: Sequence[ledger.RunLine] = ()
+        if recipe is not None and not recipe.enabled:
+            waiting = ledger.runs_page(session, merchant_id(), limit=1, states=OPEN_STATES, recipe_id=recipe.id).items
+    return render_template(
+        "recipes/edit.html",
+        draft=draft,
+        recipe=recipe,
+        event=event,
+        needs=prebuilt.needs if prebuilt else "",
+        steps=steps,
+        problems=problems,
+        other_problems=editor.other_places(problems, draft),
+        rows=editor.condition_rows(draft),
+        facts=editor.facts_to_choose(event),
+        operators=editor.operators(),
+        preview=preview,
+        waiting=waiting,
+    )
+
+
+def _preview(draft: Draft) -> str:
+    draft, _ = editor.look(draft, {}, may_call=False)
+    with reading(site().engine) as session:
+        preview = cookbook.preview(session, merchant_id(), draft, site().now())
+    return render_template("recipes/preview.html", preview=preview, event=_event(draft))
+
+
+def _event(draft: Draft) -> EventType:
+    found = event_type(draft.event)
+    if found is None:
+        abort(404)
+    return found

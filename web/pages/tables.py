@@ -1,0 +1,47 @@
+"""The Ledger's tables: rows to look at, and the whole as CSV."""
+
+from collections.abc import Iterator
+
+from flask import Blueprint, Response, abort, render_template, request
+from flask.typing import ResponseReturnValue
+
+from recipes import ledger
+from recipes.db import reading
+from web.site import merchant_id, site
+
+blueprint = Blueprint("tables", __name__, url_prefix="/ledger")
+
+
+@blueprint.get("")
+def listing() -> ResponseReturnValue:
+    """All tables."""
+    with reading(site().engine) as session:
+        found = ledger.tables(session, merchant_id())
+    return render_template("ledger/tables.html", tables=found)
+
+
+@blueprint.get("/<name>")
+def table(name: str) -> ResponseReturnValue:
+    """Rows of a table, the newest first; `before` is the page."""
+    with reading(site().engine) as session:
+        found = ledger.table(session, merchant_id(), name, request.args.get("before", type=int))
+    if found is None:
+        abort(404)
+    return render_template("ledger/table.html", table=found)
+
+
+@blueprint.get("/<name>/csv")
+def download(name: str) -> ResponseReturnValue:
+    """The whole table as CSV."""
+    engine, store = site().engine, merchant_id()
+    with reading(engine) as session:
+        if ledger.table(session, store, name, limit=1) is None:
+            abort(404)
+
+    def lines() -> Iterator[str]:
+        with reading(engine) as session:
+            yield from ledger.table_csv(session, store, name)
+
+    answer = Response(lines(), mimetype="text/csv")
+    answer.headers.set("Content-Disposition", "attachment", filename=f"{name}.csv")
+    return answer

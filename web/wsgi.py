@@ -1,0 +1,94 @@
+"""What Granian serves: the receiver in front of the pages.
+
+The receiver is ready first: Pocketsflow does not wait for a page. The Flask app is made beside it, and a request for a
+page waits until it is there.
+"""
+
+import atexit
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import Any
+
+from sqlalchemy import Engine
+
+from recipes.db import open_database
+from recipes.endpoint_cache import EndpointCache
+from recipes.inbox import Inbox
+from recipes.settings import Settings, load_settings
+from recipes.spool import Spool
+from recipes.vault import Vault
+from recipes.wake import Waker
+from web.receiver import Receiver, WSGIApp
+
+logger = logging.getLogger(__name__)
+
+# A locked file is waited for this long before the spool takes the delivery: Pocketsflow waits five seconds.
+LOCK_SECONDS = 0.5
+LONGEST_START = 30.0
+
+
+class Pages:
+    """The Flask app, made in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._app: Future[WSGIApp] = Future()
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answers a page's request; the first ones wait for the app."""
+        return self._app.result(LONGEST_START)(environ, start_response)
+
+    def make(self, settings: Settings, engine: Engine, vault: Vault, receiver: Receiver) -> None:
+        """Makes the app. What goes wrong is logged, and raised for every request."""
+        try:
+            # Imported here, in this thread: Flask and the pages take longer to import than the receiver to start.
+            app = import_module("web.app").create_app(settings, engine=engine, vault=vault)
+            sender = import_module("web.samples").sample_sender
+            app.extensions["pocketwire"].send_sample = sender(engine, vault, receiver, lambda: datetime.now(UTC))
+        except Exception as error:
+            logger.exception("the pages cannot be served")
+            self._app.set_exception(error)
+        else:
+            self._app.set_result(app)
+
+
+def make_application(settings: Settings) -> Receiver:
+    """The WSGI callable for these settings."""
+    engine = open_database(settings.database)
+    vault = Vault.from_keys(settings.sealing_keys())
+    endpoints = EndpointCache(engine, vault)
+    endpoints.load_all()
+    impatient = open_database(settings.database, wait_seconds=LOCK_SECONDS)
+    inbox = Inbox(impatient, Spool(settings.spool), Waker(settings.wake_pipe))
+    atexit.register(inbox.close)
+    pages = Pages()
+    receiver = Receiver(pages, endpoints, inbox)
+    threading.Thread(target=pages.make, args=(settings, engine, vault, receiver), name="pages", daemon=True).start()
+    return receiver
+
+
+def application() -> Receiver:
+    """The WSGI callable for the environment's settings: what Granian calls once in its worker."""
+    _end_with_parent()
+    return make_application(load_settings())
+
+
+def _end_with_parent() -> None:
+    # A killed supervisor must not leave a web side behind that nobody stops. It may be gone already.
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        while os.getppid() == parent.pid:
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
