@@ -1,0 +1,71 @@
+"""`pocketwire serve` as an operator sees it: it starts, keeps both sides alive, and stops without losing anything."""
+
+import os
+import signal
+
+import requests
+
+from tests.service.running import Service, eventually
+
+
+def _account(service: Service) -> None:
+    service.cli("account", "create", "ada@example.com", "--password-stdin", stdin="a long password")
+
+
+def test_a_first_start_leads_to_a_row_in_the_ledger(service: Service) -> None:
+    """Done means 1, without the browser: the link is printed, the recipe is on, the sample becomes a row."""
+    service.start()
+    link = service.printed(r"http://\S+/first-run/\S+")[0]
+    assert requests.get(link, timeout=10).status_code == 200
+    _account(service)
+    service.cli("recipe", "enable", "order.completed/ledger-row")
+    service.cli("send", "order.completed")
+    assert service.settled(1) == ["succeeded"]
+    assert [run["state"] for run in service.json("runs")] == ["succeeded"]
+    assert "customer" in service.cli("ledger", "Orders")
+    assert service.stop() == 0
+    assert service.children() == {}
+
+
+def test_both_sides_are_kept_alive(service: Service) -> None:
+    """kill -9 of the engine, then of the web side: each is back, and what came meanwhile is done."""
+    _account(service)
+    service.cli("recipe", "enable", "order.completed/ledger-row")
+    service.start()
+    children = eventually(lambda: found if len(found := service.children()) == 2 else None, "two children")
+    os.kill(children["engine"], signal.SIGKILL)
+    service.cli("send", "order.completed")
+    os.kill(children["web"], signal.SIGKILL)
+    renewed = eventually(
+        lambda: (
+            found
+            if set(found := service.children()) == {"engine", "web"}
+            and not set(found.values()) & set(children.values())
+            else None
+        ),
+        "two new children",
+    )
+    assert renewed != children
+    eventually(service._takes_connections, "connections again")
+    service.cli("send", "order.completed")
+    assert service.settled(2) == ["succeeded", "succeeded"]
+
+
+def test_no_process_outlives_a_killed_service(service: Service) -> None:
+    """Nobody would stop them, and they would hold the port and the engine's lock."""
+    _account(service)
+    service.start()
+    children = eventually(lambda: found if len(found := service.children()) == 2 else None, "two children")
+    assert service.process is not None
+    os.kill(service.process.pid, signal.SIGKILL)
+    service.process.wait(10)
+    for pid in children.values():
+        eventually(lambda pid=pid: not _is_alive(pid), "the end of the children")  # type: ignore[misc]
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
