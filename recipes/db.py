@@ -32,9 +32,7 @@ class UTCDateTime(TypeDecorator[datetime]):
 
 
 def open_database(url: str, *, wait_seconds: float = 10.0) -> Engine:
-    """An engine for `url` (sqlite:/// or postgresql://). wait_seconds: how long a locked SQLite file is waited for."""
-    if url.startswith("postgresql://"):
-        return create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), pool_pre_ping=True)
+    """An engine for `url` (sqlite:///path). wait_seconds: how long a locked file is waited for."""
     engine = create_engine(url, connect_args={"timeout": wait_seconds})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import bindparam, insert, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlmodel import Session
 
 from recipes.events.identity import Identity, Key, about, identify
@@ -41,7 +41,6 @@ class Intake:
     """One batch on its way in. Deliveries are looked at in their order: a later one sees what an earlier claimed."""
 
     def __init__(self, session: Session) -> None:
-        self._session = session
         self._connection = session.connection()
         self._memories: dict[tuple[int, str], _Memory] = {}
         self._changed: set[tuple[int, str]] = set()
@@ -197,7 +196,7 @@ class Intake:
             {"endpoint_id": place[0], "about": place[1], "memory": self._memories[place]} for place in self._changed
         ]
         if rows:
-            statement = _upsert(self._session, _MEMORY)
+            statement = sqlite.insert(_MEMORY)
             statement = statement.on_conflict_do_update(
                 index_elements=["endpoint_id", "about"], set_={"memory": statement.excluded.memory}
             )
@@ -210,7 +209,7 @@ def count_rejections(session: Session, rejected: Mapping[tuple[int, str], tuple[
         {"endpoint_id": endpoint_id, "reason": reason, "count": count, "first_at": first_at, "last_at": last_at}
         for (endpoint_id, reason), (count, first_at, last_at) in rejected.items()
     ]
-    statement = _upsert(session, _REJECTED)
+    statement = sqlite.insert(_REJECTED)
     statement = statement.on_conflict_do_update(
         index_elements=["endpoint_id", "reason"],
         set_={"count": _REJECTED.c.count + statement.excluded.count, "last_at": statement.excluded.last_at},
@@ -235,10 +234,6 @@ def _event_row(arrival: _Arrival) -> dict[str, Any]:
         # What cannot run needs no fan-out; it is done with as soon as it is stored.
         "fanned_out_at": None if reading.standing == Standing.READY else delivery.received_at,
     }
-
-
-def _upsert(session: Session, table: Any) -> Any:
-    return postgresql.insert(table) if session.get_bind().dialect.name == "postgresql" else sqlite.insert(table)
 
 
 def _chunks(places: Sequence[tuple[int, str]]) -> list[Sequence[tuple[int, str]]]:

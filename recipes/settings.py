@@ -39,8 +39,8 @@ class Settings(BaseSettings):
         default="",
         validation_alias="DATABASE_URL",
         repr=False,
-        pattern=r"^(|sqlite:///.+|postgresql://.+)$",
-        description="Where everything is stored; a SQLite file in the data directory if not given.",
+        pattern=r"^(|sqlite:///.+)$",
+        description="Where everything is stored, as sqlite:///path; a file in the data directory if not given.",
     )
     bind: str = Field(
         default="127.0.0.1:8000",

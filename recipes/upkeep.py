@@ -23,6 +23,7 @@ from recipes.models import (
     Notice,
     Run,
     RunState,
+    among,
 )
 from recipes.spool import Spool
 
@@ -63,7 +64,11 @@ def send_notices(engine: Engine, mailer: Mailer, public_url: str, now: datetime)
         title = integration(connection.app).title
         with reading(engine) as session:
             held = session.execute(
-                select(func.count()).where(col(Run.connection_id) == connection.id, col(Run.state) == RunState.HELD)
+                select(func.count()).where(
+                    col(Run.connection_id) == connection.id,
+                    among(col(Run.state), OPEN_STATES),
+                    col(Run.state) == RunState.HELD,
+                )
             ).scalar_one()
             people = session.execute(
                 select(col(Account.email))

@@ -12,8 +12,10 @@ from sqlmodel import select
 
 from recipes.db import reading, transaction
 from recipes.endpoint_cache import EndpointCache
+from recipes.events import event_type
 from recipes.inbox import Inbox
 from recipes.models import Endpoint, Event, RejectedDelivery
+from recipes.pocketsflow.sending import compact
 from recipes.pocketsflow.signature import sign
 from recipes.settings import Settings
 from recipes.spool import Spool
@@ -158,3 +160,24 @@ def test_with_the_database_away_known_endpoints_go_on(door: Door, engine: Engine
     settings.data_dir.joinpath("pocketwire.db").mkdir()
     assert door.post(BODY.replace(b"order_1", b"order_2")) == 202
     assert len(list(settings.spool.glob("*.jsonl"))) == 1
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        "customer.subscription.created",
+        "customer.subscription.updated",
+        "customer.subscription.deleted",
+        "invoice.payment_succeeded",
+    ],
+)
+def test_the_official_examples_fixtures_are_stored_once(door: Door, engine: Engine, event: str) -> None:
+    """Its sender signs compact JSON as JavaScript writes it; sent twice, each is one event."""
+    known = event_type(event)
+    assert known is not None
+    body = compact(known.sample())
+    assert door.post(body, HTTP_X_POCKETSFLOW_EVENT=event) == 200
+    assert door.post(body, HTTP_X_POCKETSFLOW_EVENT=event) == 200
+    with reading(engine) as session:
+        [stored] = session.exec(select(Event)).all()
+    assert (stored.type, stored.standing) == (event, "ready")

@@ -14,7 +14,7 @@ from recipes.db import reading, transaction
 from recipes.inbox import store
 from recipes.models import Attempt, Connection, Endpoint, Recipe, RecipeVersion, Run, RunState
 from recipes.rows import MerchantRows
-from recipes.spool import Delivery
+from recipes.spool import Delivery, Spool
 from recipes.vault import Place, Vault
 from tests.conftest import NOW
 
@@ -79,18 +79,23 @@ class Kitchen:
 
     def deliver(self, event: str, payload: Mapping[str, Any], *, occurred_at: datetime | None = None) -> None:
         """An event that is stored at the present time."""
+        assert store(self.engine, [self._delivery(event, payload, occurred_at)]) == [True]
+
+    def spool(self, spool: Spool, event: str, payload: Mapping[str, Any]) -> None:
+        """A delivery that came while the database could not take it."""
+        spool.write([self._delivery(event, payload, None)])
+
+    def _delivery(self, event: str, payload: Mapping[str, Any], occurred_at: datetime | None) -> Delivery:
         assert self.endpoint.id is not None
-        stamp = None if occurred_at is None else str(round(occurred_at.timestamp() * 1000))
-        delivery = Delivery(
+        return Delivery(
             endpoint_id=self.endpoint.id,
             merchant_id=self.endpoint.merchant_id,
             mode=self.endpoint.mode,
             body=json.dumps(payload).encode(),
             event_header=event,
-            timestamp_header=stamp,
+            timestamp_header=None if occurred_at is None else str(round(occurred_at.timestamp() * 1000)),
             received_at=self.now,
         )
-        assert store(self.engine, [delivery]) == [True]
 
     def claim(self, limit: int = 100) -> list[runs.Claimed]:
         """Fans out and claims, as a clock does."""

@@ -1,0 +1,102 @@
+"""What has to be done from time to time."""
+
+from datetime import timedelta
+
+from sqlalchemy import Engine
+from sqlmodel import select
+
+from recipes import engine as runs
+from recipes import upkeep
+from recipes.db import reading, transaction
+from recipes.mail import Mailer
+from recipes.models import Account, Connection, Event, IdentityKey, Membership, RunState
+from recipes.settings import Settings
+from recipes.spool import Spool
+from tests.conftest import NOW
+from tests.integrations.conftest import _no_proxy, start_vendor
+from tests.recipes.engine.conftest import kitchen, mailchimp, slack
+from tests.recipes.engine.kitchen import Kitchen, order, step
+
+__all__ = ["_no_proxy", "kitchen", "mailchimp", "slack", "start_vendor"]
+
+
+class Box(Mailer):
+    """A mailer that keeps what it would send."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.sent: list[tuple[str, str, str]] = []
+
+    def send(self, recipient: str, *, subject: str, text: str) -> bool:
+        self.sent.append((recipient, subject, text))
+        return True
+
+
+def _tag(kitchen: Kitchen) -> int:
+    connection = kitchen.connect("mailchimp")
+    fields = {"audience": "a1", "email": "{{ buyer.email }}", "tag": "customer"}
+    kitchen.recipe("order.completed", step("mailchimp", "add_tag", connection, **fields))
+    return connection
+
+
+def test_a_paused_connection_is_told_of_once(kitchen: Kitchen, engine: Engine, settings: Settings) -> None:
+    """One mail to each person of the store, with how many runs wait; after a reconnection the next pause is news."""
+    connection = _tag(kitchen)
+    with transaction(engine) as session:
+        person = Account(email="ada@example.com", password="x", fs_uniquifier="1", created_at=NOW)
+        session.add(person)
+        session.flush()
+        assert person.id is not None
+        session.add(Membership(account_id=person.id, merchant_id=kitchen.endpoint.merchant_id))
+    kitchen.deliver("order.completed", order(1))
+    kitchen.claim(limit=0)
+    with transaction(engine) as session:
+        runs.hold(session, connection, reason="Mailchimp no longer accepts our credentials.", now=NOW)
+    box = Box(settings)
+    assert upkeep.send_notices(engine, box, "https://wire.example", NOW) == 1
+    assert upkeep.send_notices(engine, box, "https://wire.example", NOW) == 0
+    [(recipient, subject, text)] = box.sent
+    assert (recipient, subject) == ("ada@example.com", "Reconnect Mailchimp: 1 run is waiting")
+    assert f"https://wire.example/connections/{connection}" in text
+    with transaction(engine) as session:
+        session.get_one(Connection, connection).revision += 1
+    assert upkeep.send_notices(engine, box, "https://wire.example", NOW) == 1
+
+
+def test_the_spool_is_emptied_and_a_locked_database_is_waited_for(
+    kitchen: Kitchen, engine: Engine, settings: Settings
+) -> None:
+    """What was answered while the database was away becomes an event, once."""
+    spool = Spool(settings.spool)
+    kitchen.spool(spool, "order.completed", order(1))
+    kitchen.spool(spool, "order.completed", order(1))
+    assert upkeep.empty_spool(engine, spool) == 2
+    assert upkeep.empty_spool(engine, spool) == 0
+    with reading(engine) as session:
+        assert len(session.exec(select(Event)).all()) == 1
+
+
+def test_what_is_old_and_done_is_forgotten(kitchen: Kitchen, engine: Engine) -> None:
+    """An event goes with its finished runs and keys; one whose run still waits for anybody stays."""
+    _tag(kitchen)
+    kitchen.deliver("order.completed", order(1))
+    kitchen.work()
+    kitchen.deliver("order.completed", order(2, "joe@example.com"))
+    kitchen.claim()
+    kitchen.later(days=8)
+    kitchen.deliver("order.completed", order(3, "zoe@example.com"))
+    assert upkeep.forget_old(engine, keep_days=7, now=kitchen.now) == 1
+    with reading(engine) as session:
+        assert [event.id for event in session.exec(select(Event))] == [2, 3]
+        assert {key.event_id for key in session.exec(select(IdentityKey))} <= {2, 3}
+    assert kitchen.states() == [RunState.RUNNING]
+
+
+def test_lost_runs_are_put_back(kitchen: Kitchen, engine: Engine) -> None:
+    """The engine that had them is gone."""
+    _tag(kitchen)
+    kitchen.deliver("order.completed", order(1))
+    kitchen.claim()
+    assert upkeep.recover_runs(engine, kitchen.now) == 0
+    assert upkeep.recover_runs(engine, kitchen.now + timedelta(hours=1)) == 1
+    assert kitchen.states() == [RunState.QUEUED]
