@@ -30,7 +30,7 @@ screenshots: $(DEVELOPING) ## Make README's pictures anew from real pages (needs
 	$(BIN)/python -m tests.browser.screenshots
 
 clean: ## Remove the virtual environment and caches; data/ stays
-	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 …"; exit 1; }
