@@ -1,5 +1,6 @@
 """Endpoints by token, kept in memory for the receiver: it verifies without asking the database."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +13,9 @@ from sqlmodel import select
 from recipes.db import reading
 from recipes.models import Endpoint
 from recipes.pocketsflow.signature import is_signed_by
-from recipes.vault import Place, Vault
+from recipes.vault import CannotOpen, Place, Vault
+
+logger = logging.getLogger(__name__)
 
 FRESH_SECONDS = 5.0
 RELOAD_SECONDS = 1.0
@@ -104,4 +107,11 @@ class EndpointCache:
         return known
 
     def _open(self, sealed: bytes | None, column: str, token: str) -> str | None:
-        return None if sealed is None else self._vault.open(sealed, Place("endpoint", column, token))
+        if sealed is None:
+            return None
+        try:
+            return self._vault.open(sealed, Place("endpoint", column, token))
+        except CannotOpen:
+            # One endpoint's trouble must not keep the others' deliveries out. Its own are refused, and counted.
+            logger.critical("an endpoint's secret does not open: was POCKETWIRE_CREDENTIALS_KEY changed?")
+            return None

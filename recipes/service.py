@@ -34,8 +34,9 @@ class EngineKeeper:
     def stop(self) -> None:
         """Ends the engine: what is under way is finished first."""
         self._stopping.set()
-        self._process.terminate()
+        # Only then is it certain which process is the last one.
         self._thread.join()
+        self._process.terminate()
         try:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:

@@ -3,6 +3,7 @@
 import base64
 import itertools
 import json
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+logger = logging.getLogger(__name__)
 
 _SUFFIX = ".jsonl"
 
@@ -48,10 +51,16 @@ class Spool:
         self._sync_folder()
 
     def batches(self) -> Iterator[tuple[Path, list[Delivery]]]:
-        """The batches on disk, oldest first, each with its file."""
+        """The batches on disk, oldest first, each with its file. One that cannot be read is set aside."""
         for path in sorted(self._folder.glob("*" + _SUFFIX)):
-            with path.open("rb") as file:
-                yield path, [_delivery(json.loads(line)) for line in file]
+            try:
+                with path.open("rb") as file:
+                    deliveries = [_delivery(json.loads(line)) for line in file]
+            except (ValueError, KeyError, TypeError):
+                logger.exception("the batch %s cannot be read: set aside", path.name)
+                self.set_aside(path)
+                continue
+            yield path, deliveries
 
     def remove(self, path: Path) -> None:
         """Forgets a batch that the database has taken."""

@@ -113,7 +113,24 @@ class EmbeddedClock:
         except OperationalError as error:
             logger.warning("the engine has to wait: the database cannot be written (%s)", type(error).__name__)
         except Exception:
-            logger.exception("a turn of the engine failed; it is tried again")
+            logger.exception("a turn of the engine failed; it is tried again, result by result")
+            self._settle_apart()
+
+    def _settle_apart(self) -> None:
+        """Settles one by one, so that a result that cannot be written does not hold up the others.
+
+        Its run stays as it is until its lease ends; then it is recovered like one whose engine died.
+        """
+        for performed in list(self._came_back):
+            try:
+                with transaction(self._engine) as session:
+                    runs.settle(session, [performed], now=self._now())
+            except OperationalError:
+                return
+            except Exception:
+                logger.exception("the result of run %d cannot be written", performed.claimed.run_id)
+            self._came_back.popleft()
+            self._under_way.discard(performed.claimed.run_id)
 
     def _has_work(self, now: datetime) -> bool:
         with reading(self._engine) as session:

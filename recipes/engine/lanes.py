@@ -1,6 +1,7 @@
 """Lanes: what must happen one after another."""
 
 from integrations import integration
+from integrations.errors import Permanent
 from recipes.definition import Step
 
 
@@ -10,6 +11,13 @@ def lane_of(step: Step, *, subject: str | None, event_id: int) -> str:
     An event about nobody shares its lane with no other.
     """
     place = f"{step.app}:{step.connection_id}"
-    if integration(step.app).action(step.action).one_at_a_time:
+    if _is_one_at_a_time(step):
         return place
     return f"{place}:{subject}" if subject else f"{place}:#{event_id}"
+
+
+def _is_one_at_a_time(step: Step) -> bool:
+    try:
+        return integration(step.app).action(step.action).one_at_a_time
+    except (KeyError, Permanent):
+        return False  # the action is gone: the run is made all the same, and says so when it fails

@@ -1,5 +1,6 @@
 """One try of one step: conditions, fields, the call. No transaction is open while a service is called."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,6 +13,8 @@ from recipes.engine.claiming import Claimed
 from recipes.events.facts import facts_of
 from recipes.events.reading import read
 from recipes.models import AttemptResult, Mode, RunState
+
+logger = logging.getLogger(__name__)
 
 ASK_AGAIN = timedelta(seconds=5)
 
@@ -92,15 +95,21 @@ class _Try:
             client = self._client(step.app)
             self._repeatable = action.repeatable
         except ActionError as error:
-            return self._failed(error, step.app)
+            return self._failed(error)
         except mapping.MappingError as error:
-            return self._failed(Permanent(str(error)), step.app)
+            return self._failed(Permanent(str(error)))
         except KeyError:
-            return self._failed(Permanent(f"The service {step.app} is not available here any more."), step.app)
+            return self._failed(Permanent(f"The service {step.app} is not available here any more."))
+        except Exception as error:
+            # Nothing was sent yet. A run must end whatever it meets, or it would keep its lane for ever.
+            logger.exception("run %d could not be prepared", self._claimed.run_id)
+            return self._failed(
+                Permanent("Something unexpected happened before anything was sent.", detail=type(error).__name__)
+            )
         try:
             return self._act(action, client, form)
         except Exception as error:  # noqa: BLE001 - the integration says what it means; the reason is kept
-            return self._failed(app.error(error), step.app, action)
+            return self._failed(app.error(error), action)
 
     def _facts(self) -> dict[str, Any]:
         claimed = self._claimed
@@ -151,7 +160,7 @@ class _Try:
             RunState.SUCCEEDED, outcome.sentence, result=AttemptResult.SUCCEEDED, answer=outcome.detail
         )
 
-    def _failed(self, error: ActionError, app: str, action: kit.Action | None = None) -> Performed:
+    def _failed(self, error: ActionError, action: kit.Action | None = None) -> Performed:
         now = self._tools.now()
         decision = policy.decide(error, self._claimed.attempt, self._repeatable, now, self._tools.jitter())
         state, due_at, doubt = RunState.FAILED, None, False

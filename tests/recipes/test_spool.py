@@ -38,3 +38,12 @@ def test_a_removed_batch_is_gone_and_an_unfinished_one_is_not_read(tmp_path: Pat
     [(path, _)] = spool.batches()
     spool.remove(path)
     assert list(spool.batches()) == []
+
+
+def test_a_batch_that_cannot_be_read_does_not_hold_up_the_others(tmp_path: Path) -> None:
+    """It is kept, out of the way."""
+    spool = Spool(tmp_path)
+    (tmp_path / "00000000000000000001-1-1.jsonl").write_bytes(b"{broken")
+    spool.write([_delivery(b"x")])
+    assert [deliveries for _, deliveries in spool.batches()] == [[_delivery(b"x")]]
+    assert [path.name for path in tmp_path.glob("*.refused")] == ["00000000000000000001-1-1.refused"]

@@ -274,3 +274,13 @@ def test_no_secret_reaches_the_run_log(kitchen: Kitchen, slack: Vendor, secret: 
     kitchen.work()
     kept = "".join(f"{a.outcome}{a.request}{a.answer}" for a in kitchen.attempts()) + kitchen.runs()[0].outcome
     assert secret not in kept
+
+
+def test_a_recipe_whose_service_is_gone_fails_with_a_sentence(kitchen: Kitchen) -> None:
+    """It keeps neither its lane nor other recipes waiting."""
+    kitchen.recipe("order.completed", step("fax", "send", None))
+    kitchen.deliver("order.completed", order(1))
+    kitchen.work()
+    [run] = kitchen.runs()
+    assert run.state == RunState.FAILED
+    assert "fax" in run.outcome
