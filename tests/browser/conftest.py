@@ -66,7 +66,6 @@ def owner(browser: Browser, service: Service) -> Iterator[Window]:
 @pytest.fixture(scope="package")
 def connected(owner: Window) -> Page:
     """The owner's page, where the four services are connected by their forms."""
-    owner.page.goto("/")
     for app, title in TITLES.items():
         connect(owner.page, app, title)
     return owner.page
@@ -74,8 +73,7 @@ def connected(owner: Window) -> Page:
 
 @pytest.fixture
 def page(owner: Window) -> Iterator[Page]:
-    """The owner's page, at Home; at the end nothing may have gone wrong in it."""
-    owner.page.goto("/")
+    """The owner's page, wherever the test before left it; at the end nothing may have gone wrong in it."""
     yield owner.page
     owner.check()
 

@@ -10,7 +10,7 @@ from tests.integrations.spreadsheet import SHEET, Spreadsheet
 from tests.integrations.vendor import Answer, Vendor, answer
 
 TITLES = {"mailchimp": "Mailchimp", "slack": "Slack", "google_sheets": "Google Sheets", "discord": "Discord"}
-AUDIENCE, CHANNEL, SPREADSHEET = "a1b2c3", "C0REVIEWS", "1sHeEtOfOrders"
+AUDIENCE, CHANNEL, SPREADSHEET = "a1b2c3", "C07Q2RM4T1K", "1sHeEtOfOrders"
 SERVER, ROLE = "197038439483310086", "41771983423143936"
 
 _ANSWERS: Mapping[str, Mapping[str, Any]] = {
@@ -23,9 +23,9 @@ _ANSWERS: Mapping[str, Mapping[str, Any]] = {
         "POST /auth.test": {"ok": True, "team": "Juniper Press", "user": "pocketwire"},
         "POST /conversations.list": {
             "ok": True,
-            "channels": [{"id": "C0SALES", "name": "sales"}, {"id": CHANNEL, "name": "reviews"}],
+            "channels": [{"id": "C07Q2RM4T0A", "name": "sales"}, {"id": CHANNEL, "name": "reviews"}],
         },
-        "POST /chat.postMessage": {"ok": True, "channel": CHANNEL, "ts": "1.2"},
+        "POST /chat.postMessage": {"ok": True, "channel": CHANNEL, "ts": "1785067440.120900"},
     },
     "google_sheets": {
         f"GET {SHEET}": {

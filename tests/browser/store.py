@@ -28,6 +28,7 @@ _SHEET = {"spreadsheet": SPREADSHEET, "worksheet": "Orders"}
 _RECIPES: Mapping[str, Mapping[str, str]] = {
     "customer.created/mailchimp-add-buyer": {"audience": AUDIENCE},
     "order.completed/google-sheets-row": _SHEET,
+    "order.completed/ledger-row": {},
     "order.refunded/google-sheets-row": _SHEET,
     "review.created/slack-message": {"channel": CHANNEL},
     "customer.subscription.deleted/discord-take-role": {"server": SERVER, "role": ROLE},

@@ -9,6 +9,7 @@ from tests.service.running import Service
 
 def test_the_first_run_link_leads_to_an_account_once(page: Page, service: Service) -> None:
     """The owner came by it and is at Home; for whoever opens it after, it is no page."""
+    page.goto("/")
     expect(page).to_have_title("Home · Pocketwire")
     expect(page.get_by_role("link", name=f"Account and store: {STORE}")).to_be_visible()
     link = service.printed(r"http://\S+/first-run/\S+")[0]

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, ViewportSize
 
 from tests.browser.chromium import Window
 from tests.browser.conftest import OpenWindow
-from tests.browser.merchant import follow, open_recipe, paste_secret, sell, switch_on, wait_for_runs
+from tests.browser.merchant import follow, paste_secret, sell, switch_on, wait_for_runs
 
 DESK: ViewportSize = {"width": 1280, "height": 800}
 PHONE: ViewportSize = {"width": 375, "height": 812}
@@ -34,8 +34,7 @@ MAIN_PAGES = (
 def places(connected: Page) -> Sequence[str]:
     """The main pages' addresses, in a store with connections and a recipe that wrote down a review of long words."""
     page = connected
-    page.goto("/")
-    open_recipe(page, "review.created", "write it to the Ledger table")
+    page.goto("/recipes/new/review.created/ledger-row")
     switch_on(page)
     recipe = page.url
     review = {"id": "review_1", "rating": 2, "review": f"{'Long' * 60} {'words ' * 60}"}
@@ -74,6 +73,7 @@ def _paper_of(page: Page, scheme: Literal["light", "dark"], place: str) -> str:
 
 def test_the_window_sees_what_goes_wrong_in_it(page: Page, owner: Window) -> None:
     """A script that raises, a script against the content policy, a request to elsewhere: each would fail a test."""
+    page.goto("/set-up")
     page.evaluate("setTimeout(() => { throw new Error('broken') })")
     page.evaluate("document.body.append(Object.assign(document.createElement('script'), { text: '1' }))")
     with page.expect_popup() as popup:

@@ -35,7 +35,7 @@ def test_a_recipe_is_set_up_saved_and_switched_without_script(owner: Window, ope
 
 def test_the_switch_needs_no_reload_where_scripts_run(page: Page) -> None:
     """It is the same form, sent by the script; a reload shows what was said."""
-    open_recipe(page, "product.deleted", "mark its row in the Ledger table")
+    page.goto("/recipes/new/product.deleted/ledger-row")
     follow(page.get_by_role("button", name="Save, leave off"))
     go_to(page, "Recipes")
     switch = page.locator('section[id="product.deleted"]').get_by_role("switch")

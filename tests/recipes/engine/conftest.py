@@ -22,8 +22,11 @@ def slack(start_vendor: StartVendor) -> Vendor:
 
 @pytest.fixture
 def mailchimp(start_vendor: StartVendor) -> Vendor:
-    """Mailchimp on loopback."""
-    return start_vendor("mailchimp.openapi.json", "/3.0")
+    """Mailchimp on loopback; whoever is added is there."""
+    vendor = start_vendor("mailchimp.openapi.json", "/3.0")
+    member = {"id": "1", "status": "subscribed"}
+    vendor.answers["PUT /lists/{list_id}/members/{subscriber_hash}"] = answer(member)
+    return vendor
 
 
 @pytest.fixture
