@@ -1,4 +1,4 @@
-"""One service, one browser and one signed-in owner for all tests of this folder; a window for each test."""
+"""One service, one browser and one owner's window for all tests of this folder."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.browser.chromium import MISSING, Window, find_chromium, launched
-from tests.browser.merchant import connect, make_account
+from tests.browser.merchant import connect, go_to, make_account
 from tests.browser.services import TITLES, Services, running_services
 from tests.integrations.conftest import _no_proxy
 from tests.service.running import Service
@@ -66,6 +66,7 @@ def owner(browser: Browser, service: Service) -> Iterator[Window]:
 @pytest.fixture(scope="package")
 def connected(owner: Window) -> Page:
     """The owner's page, where the four services are connected by their forms."""
+    go_to(owner.page, "Connections")
     for app, title in TITLES.items():
         connect(owner.page, app, title)
     return owner.page

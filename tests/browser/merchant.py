@@ -45,8 +45,7 @@ def go_to(page: Page, place: str) -> None:
 
 
 def connect(page: Page, app: str, title: str) -> None:
-    """Connects a service by its form, which asks the service at once."""
-    go_to(page, "Connections")
+    """From the list of connections, by the service's form, which asks the service at once, and back to the list."""
     follow(page.locator(".apps").get_by_role("link", name=title))
     for name, value in CASES[app].credentials.items():
         page.locator(f"[name={name}]").fill(str(value))
