@@ -45,8 +45,8 @@ def test_all_is_well(engine: Engine, owner: Browser, world: World) -> None:
     with transaction(engine) as session:
         session.get_one(Run, world.run_id).state = RunState.SUCCEEDED
     page = owner.get("/").text
-    assert "All is well." in page
-    assert "1 recipe is on. 1 event in the last 7 days." in page
+    assert "Your recipe works." in page
+    assert "1 event in the last 7 days." in page
 
 
 def test_a_paused_connection_says_how_many_wait(engine: Engine, owner: Browser, world: World) -> None:

@@ -113,7 +113,7 @@ def _truth(
         return Truth("wait", "Four steps, then your store runs by itself.", "You can stop after each and come back.")
     if not on:
         return Truth("wait", "No recipe is on.", f"Events are kept, nothing is done about them. {events}")
-    return Truth("ok", "All is well." if on == 1 else f"All {on} recipes work.", f"{_recipes(on)} {events}")
+    return Truth("ok", "Your recipe works." if on == 1 else f"All {on} recipes work.", events)
 
 
 def _recipes(on: int) -> str:
