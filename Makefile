@@ -14,7 +14,7 @@ run: $(INSTALLED) ## Set up if need be, then serve on http://127.0.0.1:8000
 	@$(BIN)/pocketwire serve
 
 test: $(DEVELOPING) ## Set up if need be, then run the tests
-	@$(BIN)/python -m pytest -q -n 2
+	@$(BIN)/python -m pytest -n 2
 
 check: $(DEVELOPING) ## Format, lint, types and layers, all as in CI
 	$(BIN)/ruff format --check .
