@@ -14,6 +14,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import DecodeError, ProtocolError, ReadTimeoutError
 
 from integrations.failures import (
     AddressRefused,
@@ -137,13 +138,26 @@ def _json_of(answer: requests.Response, ends_at: float) -> Any:
 def _read(answer: requests.Response, ends_at: float) -> bytes:
     # requests' time-out is per read: a service that trickles would hold a thread for ever.
     chunks = bytearray()
-    for chunk in answer.iter_content(16 * 1024):
+    # read1 gives what is there, decoded; a read of a size waits until there is so much.
+    while chunk := _some(answer):
         chunks += chunk
         if time.monotonic() > ends_at:
             raise requests.exceptions.ReadTimeout("the whole answer took too long")
         if len(chunks) > LARGEST_ANSWER:
             raise UnreadableAnswer("the answer is too large")
     return bytes(chunks)
+
+
+def _some(answer: requests.Response) -> bytes:
+    try:
+        found: bytes = answer.raw.read1(16 * 1024, decode_content=True)
+    except ReadTimeoutError as error:
+        raise requests.exceptions.ReadTimeout("no answer in time") from error
+    except DecodeError as error:
+        raise UnreadableAnswer("the answer is packed in a way that cannot be read") from error
+    except (ProtocolError, OSError) as error:
+        raise requests.exceptions.ConnectionError("the connection broke") from error
+    return found
 
 
 # ── Address guard ────────────────────────────────────────────────────────────────────────────────────────

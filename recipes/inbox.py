@@ -70,6 +70,7 @@ class Inbox:
         self._flush_at = 0.0
         self._rest_until = 0.0
         self._closing = False
+        self._has_spooled = True  # until looked: an earlier process may have left something
         self._something = threading.Condition()
         self._thread = threading.Thread(target=self._commit_until_closed, name="inbox", daemon=True)
         self._thread.start()
@@ -134,6 +135,10 @@ class Inbox:
         deliveries = [waiting.delivery for waiting in batch]
         if self._monotonic() >= self._rest_until:
             try:
+                if self._has_spooled:
+                    # What waits is older: stored after this batch, a start could run after its end.
+                    bring_in(self._engine, self._spool)
+                    self._has_spooled = False
                 stored = store(self._engine, deliveries)
             except SQLAlchemyError as error:
                 # Resting keeps answers quick: the next batches do not each wait for a locked database again.
@@ -144,6 +149,7 @@ class Inbox:
                     waiting.receipt = Receipt.STORED if is_new else Receipt.DUPLICATE
                 return
         self._spool.write(deliveries)
+        self._has_spooled = True
         for waiting in batch:
             waiting.receipt = Receipt.SPOOLED
 

@@ -225,6 +225,8 @@ def count_rejections(session: Session, rejected: Mapping[tuple[int, str], tuple[
 
 def _event_row(arrival: _Arrival) -> dict[str, Any]:
     delivery, reading = arrival.delivery, arrival.reading
+    late = arrival.identity.late
+    standing, reason = (Standing.SUSPICIOUS, late) if late else (reading.standing, reading.reason)
     return {
         "id": arrival.event_id,
         "merchant_id": delivery.merchant_id,
@@ -232,14 +234,14 @@ def _event_row(arrival: _Arrival) -> dict[str, Any]:
         "mode": delivery.mode,
         "type": reading.type,
         "origin": delivery.origin,
-        "standing": reading.standing,
-        "standing_reason": reading.reason,
+        "standing": standing,
+        "standing_reason": reason,
         "subject": reading.subject,
         "occurred_at": reading.occurred_at,
         "received_at": delivery.received_at,
         "body": delivery.body,
         # What cannot run needs no fan-out; it is done with as soon as it is stored.
-        "fanned_out_at": None if reading.standing == Standing.READY else delivery.received_at,
+        "fanned_out_at": None if standing == Standing.READY else delivery.received_at,
     }
 
 

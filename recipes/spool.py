@@ -56,6 +56,8 @@ class Spool:
             try:
                 with path.open("rb") as file:
                     deliveries = [_delivery(json.loads(line)) for line in file]
+            except FileNotFoundError:
+                continue  # another process brought it in meanwhile
             except (ValueError, KeyError, TypeError):
                 logger.exception("the batch %s cannot be read: set aside", path.name)
                 self.set_aside(path)
@@ -63,8 +65,8 @@ class Spool:
             yield path, deliveries
 
     def remove(self, path: Path) -> None:
-        """Forgets a batch that the database has taken."""
-        path.unlink()
+        """Forgets a batch that the database has taken; another process may have done so."""
+        path.unlink(missing_ok=True)
         self._sync_folder()
 
     def set_aside(self, path: Path) -> None:

@@ -17,6 +17,7 @@ from recipes.models import AttemptResult, Mode, RunState
 logger = logging.getLogger(__name__)
 
 ASK_AGAIN = timedelta(seconds=5)
+LONGEST_REST = timedelta(hours=1)
 
 
 class Clients(Protocol):
@@ -68,7 +69,13 @@ _RESULTS: Mapping[type[ActionError], AttemptResult] = {
 
 def perform(claimed: Claimed, tools: Tools) -> Performed:
     """Does the step that a run is at. Never raises: what went wrong is in what it returns."""
-    return _Try(claimed, tools).run()
+    attempt = _Try(claimed, tools)
+    try:
+        return attempt.run()
+    except Exception:
+        # A run that is left hanging would keep its lane and a thread for ever.
+        logger.exception("run %d broke the engine", claimed.run_id)
+        return attempt.broken()
 
 
 class _Try:
@@ -110,6 +117,15 @@ class _Try:
             return self._act(action, client, form)
         except Exception as error:  # noqa: BLE001 - the integration says what it means; the reason is kept
             return self._failed(app.error(error), action)
+
+    def broken(self) -> Performed:
+        """What comes of a try that raised where nothing may: the merchant decides."""
+        return self._performed(
+            RunState.UNSURE,
+            "Something unexpected happened, and we don't know whether this was done. Check, then choose.",
+            result=AttemptResult.UNSURE,
+            doubt=True,
+        )
 
     def _facts(self) -> dict[str, Any]:
         claimed = self._claimed
@@ -163,7 +179,8 @@ class _Try:
     def _failed(self, error: ActionError, action: kit.Action | None = None) -> Performed:
         now = self._tools.now()
         decision = policy.decide(error, self._claimed.attempt, self._repeatable, now, self._tools.jitter())
-        state, due_at, doubt = RunState.FAILED, None, False
+        # What was in doubt stays so until the service has answered for it.
+        state, due_at, doubt = RunState.FAILED, None, self._claimed.doubt
         if isinstance(decision, policy.Again):
             state, due_at = RunState.WAITING, decision.at
         elif isinstance(decision, policy.Pause):
@@ -179,7 +196,7 @@ class _Try:
             result=_RESULTS[type(error)],
             due_at=due_at,
             doubt=doubt,
-            rest_until=now + error.after if isinstance(error, Temporary) and error.after else None,
+            rest_until=now + min(error.after, LONGEST_REST) if isinstance(error, Temporary) and error.after else None,
             status=error.status,
             answer=error.detail,
         )
@@ -188,9 +205,14 @@ class _Try:
         return Performed(
             claimed=self._claimed,
             state=state,
-            outcome=outcome,
+            outcome=storable(outcome),
             started_at=self._started_at,
             finished_at=self._tools.now(),
             request=self._request,
-            **more,
+            **more | {"answer": storable(more.get("answer", ""))},
         )
+
+
+def storable(text: str) -> str:
+    """The text as any database takes it: a service may answer with half a character, or with NUL."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "")

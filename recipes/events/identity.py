@@ -45,10 +45,14 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """An event's keys, and what to remember under `about` if it is new; None leaves the memory as it is."""
+    """An event's keys, and what to remember under `about` if it is new; None leaves the memory as it is.
+
+    late: why the event must not run, though it is new; a sentence.
+    """
 
     keys: tuple[Key, ...]
     memory: dict[str, Any] | None = None
+    late: str = ""
 
 
 def about(reading: Reading) -> str | None:
@@ -76,7 +80,18 @@ def identify(reading: Reading, body: bytes, *, received_at: datetime, memory: Me
     if make is None:
         return Identity((same_body,))
     found = make(reading.payload, received_at, memory)
-    return Identity((*found.keys, same_body), found.memory)
+    keys = (*found.keys, same_body)
+    if reading.type == "customer.subscription.created" and _has_ended_since(reading, memory):
+        return Identity(keys, None, "This start came after the subscription's end. It is kept, and no recipe ran.")
+    if reading.type == "customer.subscription.deleted" and found.memory is not None:
+        return Identity(keys, {**found.memory, "ended_at": reading.occurred_at.isoformat()})
+    return Identity(keys, found.memory)
+
+
+def _has_ended_since(reading: Reading, memory: Memory | None) -> bool:
+    """Whether the subscription ended after this start: order of delivery is not promised, and nobody is let back in."""
+    ended_at = (memory or {}).get("ended_at")
+    return bool((memory or {}).get("ended") and ended_at and reading.occurred_at.isoformat() < ended_at)
 
 
 def order_completed(payload: Payload, received_at: datetime, memory: Memory | None) -> Identity:

@@ -6,6 +6,7 @@ from recipes.models import RunState
 from tests.conftest import NOW
 from tests.integrations.vendor import Vendor, answer
 from tests.recipes.engine.kitchen import Kitchen, order, step
+from tests.recipes.events.deliveries import sample
 
 
 def _tag(kitchen: Kitchen) -> None:
@@ -82,3 +83,18 @@ def test_a_connection_is_given_no_more_calls_at_once_than_it_takes(kitchen: Kitc
     first = kitchen.claim()
     assert 0 < len(first) < 30
     assert kitchen.claim() == []
+
+
+def test_a_start_that_comes_after_its_end_lets_nobody_in(kitchen: Kitchen, mailchimp: Vendor) -> None:
+    """Deliveries cross: the end has run already when the earlier start arrives. It is kept, with the reason."""
+    connection = kitchen.connect("mailchimp")
+    fields = {"audience": "a1", "email": "{{ buyer.email }}", "tag": "member"}
+    kitchen.recipe("customer.subscription.created", step("mailchimp", "add_tag", connection, **fields))
+    kitchen.recipe("customer.subscription.deleted", step("mailchimp", "remove_tag", connection, **fields))
+    kitchen.later(minutes=1)
+    ended, started = sample("customer.subscription.deleted"), sample("customer.subscription.created")
+    kitchen.deliver("customer.subscription.deleted", ended, occurred_at=kitchen.now - timedelta(seconds=1))
+    kitchen.work()
+    kitchen.deliver("customer.subscription.created", started, occurred_at=kitchen.now - timedelta(seconds=20))
+    kitchen.work()
+    assert _statuses(mailchimp) == ["inactive"]

@@ -284,3 +284,17 @@ def test_a_recipe_whose_service_is_gone_fails_with_a_sentence(kitchen: Kitchen) 
     [run] = kitchen.runs()
     assert run.state == RunState.FAILED
     assert "fax" in run.outcome
+
+
+def test_absurd_answers_do_not_keep_a_run_for_ever(kitchen: Kitchen, slack: Vendor) -> None:
+    """A wait of ages and half a character: the run waits at most a day, the connection rests at most an hour."""
+    _post(kitchen)
+    slack.script.append(answer({"ok": False, "error": "ratelimited"}, 429, {"Retry-After": "9999999"}))
+    slack.script.append(answer({"ok": False, "error": "odd \ud800\0"}))
+    kitchen.deliver("order.completed", order(1))
+    kitchen.deliver("order.completed", order(2, "joe@example.com"))
+    performed = kitchen.turn()
+    rests = [each.rest_until for each in performed if each.rest_until]
+    assert rests == [kitchen.now + timedelta(hours=1)]
+    assert kitchen.states() == [RunState.WAITING, RunState.WAITING]
+    assert max(run.due_at for run in kitchen.runs()) <= kitchen.now + timedelta(hours=24)
