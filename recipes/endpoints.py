@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 from recipes.models import Endpoint, Event, Mode, Origin, RejectedDelivery
 from recipes.refusal import Refusal
 from recipes.settings import Settings
-from recipes.vault import Place, Vault
+from recipes.vault import CannotOpen, Place, Vault
 
 OVERLAP = timedelta(days=1)
 LONGEST_SECRET = 500
@@ -98,3 +98,17 @@ def last_delivery_at(session: Session, endpoint: Endpoint) -> datetime | None:
 
 def _place(endpoint: Endpoint, column: str) -> Place:
     return Place("endpoint", column, endpoint.token)
+
+
+def check_secrets_open(session: Session, vault: Vault) -> None:
+    """Raises EndpointError if a stored secret does not open: every delivery would be refused, and lost."""
+    endpoint = session.exec(select(Endpoint).where(col(Endpoint.secret).is_not(None))).first()
+    if endpoint is None or endpoint.secret is None:
+        return
+    try:
+        vault.open(endpoint.secret, Place("endpoint", "secret", endpoint.token))
+    except CannotOpen:
+        raise EndpointError(
+            "POCKETWIRE_CREDENTIALS_KEY (or the file credentials-key) is not the one that the stored secrets were "
+            "sealed with. Put the old key back, after the new one and a comma."
+        ) from None

@@ -1,16 +1,21 @@
 """`pocketwire serve`: the web side under Granian and the engine beside it, both kept alive."""
 
+import fcntl
 import logging
 import os
+import signal
+import socket
 import subprocess
 import sys
 import threading
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server import Server
 
+from recipes.refusal import Refusal
 from recipes.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -59,15 +64,51 @@ class EngineKeeper:
                 self._process = self._start()
 
 
+class CannotServe(Refusal):
+    """The service cannot start here."""
+
+
 def serve(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT. What is in flight is finished; nothing is lost."""
     host, _, port = settings.bind.rpartition(":")
+    stopping = threading.Event()
     engine = EngineKeeper()
     try:
         while _serve_web(host.strip("[]"), int(port)):
-            time.sleep(RESTART_SECONDS)
+            # Between two tries nobody else would hear a signal: the server's own handlers are of no use any more.
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: stopping.set())
+            if stopping.wait(RESTART_SECONDS):
+                break
     finally:
         engine.stop()
+
+
+@contextmanager
+def place_held(settings: Settings) -> Iterator[None]:
+    """Holds the data directory for this service. Raises CannotServe if another has it, or the address is taken."""
+    host, _, port = settings.bind.rpartition(":")
+    with (settings.data_dir / "service.lock").open("a") as lock:
+        try:
+            # The system lets go of it however this process ends.
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CannotServe(
+                f"Pocketwire is running already: another one works in {settings.data_dir.resolve()}."
+            ) from None
+        _check_address(host.strip("[]"), int(port))
+        yield
+
+
+def _check_address(host: str, port: int) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise CannotServe(
+                f"{host}:{port} cannot be listened on ({error.strerror}). Set POCKETWIRE_BIND to another address."
+            ) from None
 
 
 def _serve_web(host: str, port: int) -> bool:

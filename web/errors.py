@@ -24,6 +24,12 @@ def add_to(app: Flask) -> None:
         sentence = "This form is no longer good: you may have signed in or out meanwhile. Go back, reload, send again."
         return render_template("errors/error.html", title="Please send that again", sentence=sentence), 400
 
+    @app.errorhandler(OverflowError)
+    def miss(_error: OverflowError) -> ResponseReturnValue:
+        # A number in the address that is larger than any the database can hold.
+        title, sentence = _WORDS[404]
+        return render_template("errors/error.html", title=title, sentence=sentence), 404
+
     @app.errorhandler(HTTPException)
     def show(error: HTTPException) -> ResponseReturnValue:
         code = error.code or 500

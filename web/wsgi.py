@@ -33,6 +33,9 @@ logger = logging.getLogger(__name__)
 # A locked file is waited for this long before the spool takes the delivery: Pocketsflow waits five seconds.
 LOCK_SECONDS = 0.5
 LONGEST_START = 30.0
+# Of the server's 64 threads. Slow browsers and services may take these; the others are always there for deliveries.
+MOST_PAGES = 40
+_BUSY = b"Too many pages are being asked for. Try again in a moment.\n"
 
 
 class Pages:
@@ -40,10 +43,17 @@ class Pages:
 
     def __init__(self) -> None:
         self._app: Future[WSGIApp] = Future()
+        self._free = threading.Semaphore(MOST_PAGES)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answers a page's request; the first ones wait for the app."""
-        return self._app.result(LONGEST_START)(environ, start_response)
+        """Answers a page's request; the first ones wait for the app, and one too many is sent away."""
+        if not self._free.acquire(blocking=False):
+            start_response("503 Service Unavailable", [("Content-Type", "text/plain"), ("Retry-After", "2")])
+            return [_BUSY]
+        try:
+            return self._app.result(LONGEST_START)(environ, start_response)
+        finally:
+            self._free.release()
 
     def make(self, settings: Settings, engine: Engine, vault: Vault, receiver: Receiver) -> None:
         """Makes the app. What goes wrong is logged, and raised for every request."""
@@ -56,7 +66,11 @@ class Pages:
             logger.exception("the pages cannot be served")
             self._app.set_exception(error)
         else:
-            self._app.set_result(app)
+            self.serve(app)
+
+    def serve(self, app: WSGIApp) -> None:
+        """From now on requests go to this app."""
+        self._app.set_result(app)
 
 
 def make_application(settings: Settings) -> Receiver:

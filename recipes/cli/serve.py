@@ -8,8 +8,11 @@ from recipes.accounts import first_run_token
 from recipes.cli.logs import set_up_logging
 from recipes.cli.workplace import Workplace
 from recipes.db import open_database, transaction
+from recipes.endpoints import check_secrets_open
 from recipes.migrations import migrate
+from recipes.service import place_held
 from recipes.service import serve as serve_until_stopped
+from recipes.settings import Settings
 
 
 @click.command()
@@ -28,12 +31,20 @@ def serve(work: Workplace, host: str | None, port: int | None) -> None:
     os.environ["POCKETWIRE_BIND"] = bind
     settings = work.load()
     set_up_logging()
+    with place_held(settings):
+        token = _prepare(work, settings)
+        click.echo(f"Pocketwire serves on {settings.public_url}")
+        if token:
+            click.echo(f"Make the first account here: {settings.public_url}/first-run/{token}")
+        serve_until_stopped(settings)
+
+
+def _prepare(work: Workplace, settings: Settings) -> str | None:
+    """Brings the database up; the first-run link's token while there is no account. Raises Refusal."""
     database = open_database(settings.database)
     migrate(database)
     with transaction(database) as session:
+        check_secrets_open(session, work.vault)
         token = first_run_token(session, work.now())
     database.dispose()
-    click.echo(f"Pocketwire serves on {settings.public_url}")
-    if token:
-        click.echo(f"Make the first account here: {settings.public_url}/first-run/{token}")
-    serve_until_stopped(settings)
+    return token

@@ -114,6 +114,14 @@ class Service:
         assert done.exit_code == code, f"{words}: {done.output}"
         return done.stdout
 
+    def refused(self, *words: str) -> str:
+        """The one sentence with which a command is refused."""
+        done = CliRunner(env=self.environment).invoke(main, words)
+        assert done.exit_code == 2, done.output
+        assert done.stdout == ""
+        assert len(done.stderr.splitlines()) == 1
+        return done.stderr
+
     def json(self, *words: str) -> Any:
         """What a command answers with --json."""
         return json.loads(self.cli(*words, "--json"))

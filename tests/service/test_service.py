@@ -69,3 +69,18 @@ def _is_alive(pid: int) -> bool:
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_a_place_that_is_taken_stops_the_start_with_a_sentence(service: Service) -> None:
+    """The port, or the data directory of a service that runs: one sentence, and nothing claims to serve."""
+    service.start()
+    assert "running already" in service.refused("serve")
+    service.environment["POCKETWIRE_DATA_DIR"] = str(service.folder / "another")
+    assert "cannot be listened on" in service.refused("serve")
+
+
+def test_another_key_stops_the_start(service: Service) -> None:
+    """Every delivery would be refused, and lost."""
+    _account(service)
+    service.environment["POCKETWIRE_CREDENTIALS_KEY"] = "another key of forty characters, or more"
+    assert "POCKETWIRE_CREDENTIALS_KEY" in service.refused("serve")
