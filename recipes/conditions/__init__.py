@@ -35,7 +35,7 @@ def evaluate(match: Literal["all", "any"], conditions: Sequence[Condition], fact
         return Verdict(True, "At least one condition holds.", rows)
     if not missed:
         return Verdict(True, "The conditions hold.", rows)
-    what = "none of the conditions holds: " if match == "any" and len(rows) > 1 else ""
+    what = "none of the conditions holds: " if match == "any" and len(rows) > 1 else "it runs only if "
     return Verdict(False, f"Skipped: {what}{missed}.", rows)
 
 

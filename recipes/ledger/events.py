@@ -20,7 +20,7 @@ from recipes.models import OPEN_STATES, Event, Mode, Run, RunState, Standing
 
 LONGEST_TEXT = 10_000
 PRIVATE = "kept private"
-_PRIVATE_LINK = re.compile(r"""(portalUrl["']?\s*[:=]\s*["']?)[^"'\s,}]+""")
+_PRIVATE_LINK = re.compile(r"""(portal_?url["']?\s*[:=]\s*["']?)[^"'\s,}]+""", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,8 @@ def without_private(value: Any) -> Any:
     """A payload without the buyer's self-service link: whoever has that can cancel for them."""
     if isinstance(value, Mapping):
         return {
-            name: PRIVATE if name == "portalUrl" and part else without_private(part) for name, part in value.items()
+            name: PRIVATE if name.lower().replace("_", "") == "portalurl" and part else without_private(part)
+            for name, part in value.items()
         }
     if isinstance(value, list):
         return [without_private(part) for part in value]

@@ -93,7 +93,7 @@ def test_a_skipped_run_says_why(condition: tuple[str, str, str], reason: str) ->
     """One sentence for the run, the same for the condition's row."""
     fact, operator, value = condition
     verdict = evaluate("all", [Condition(fact=fact, operator=operator, value=value)], FACTS)
-    assert verdict.sentence == f"Skipped: {reason}."
+    assert verdict.sentence == f"Skipped: it runs only if {reason}."
     assert verdict.rows == ((reason, False),)
 
 
@@ -115,15 +115,16 @@ WORSE = Condition(fact="buyer.country", operator="is", value="DE")
         ("all", [], True, "There are no conditions."),
         ("any", [], True, "There are no conditions."),
         ("all", [GOOD], True, "The conditions hold."),
-        ("all", [GOOD, BAD], False, "Skipped: the review rating is at most 3, but it was 5."),
+        ("all", [GOOD, BAD], False, "Skipped: it runs only if the review rating is at most 3, but it was 5."),
         (
             "all",
             [BAD, WORSE],
             False,
-            "Skipped: the review rating is at most 3, but it was 5; the buyer's country is DE, but it was US.",
+            "Skipped: it runs only if the review rating is at most 3, but it was 5; "
+            "the buyer's country is DE, but it was US.",
         ),
         ("any", [BAD, GOOD], True, "At least one condition holds."),
-        ("any", [BAD], False, "Skipped: the review rating is at most 3, but it was 5."),
+        ("any", [BAD], False, "Skipped: it runs only if the review rating is at most 3, but it was 5."),
         (
             "any",
             [BAD, WORSE],
@@ -156,7 +157,7 @@ def test_an_amount_that_was_not_sent_is_not_called_uncertain() -> None:
     assert sold is not None
     facts = facts_of(sold.name, sold.sample(), occurred_at=datetime(2026, 1, 1, tzinfo=UTC), test_mode=False)
     verdict = evaluate("all", [Condition(fact="order.amount", operator="at_least", value="50")], facts)
-    assert verdict.sentence == "Skipped: the order amount is at least 50, but the event does not say."
+    assert verdict.sentence == "Skipped: it runs only if the order amount is at least 50, but the event does not say."
 
 
 def test_an_operator_that_went_away_matches_nothing() -> None:
