@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
+from itertools import islice
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 LARGEST_BATCH = 1_000
 REST_SECONDS = 1.0
 FLUSH_SECONDS = 2.0
+CATCH_UP = 5
 
 
 class Receipt(StrEnum):
@@ -135,23 +137,32 @@ class Inbox:
         deliveries = [waiting.delivery for waiting in batch]
         if self._monotonic() >= self._rest_until:
             try:
-                if self._has_spooled:
-                    # What waits is older: stored after this batch, a start could run after its end.
-                    bring_in(self._engine, self._spool)
-                    self._has_spooled = False
-                stored = store(self._engine, deliveries)
+                # What waits is older: stored after this batch, a start could run after its end.
+                self._has_spooled = self._has_spooled and self._is_behind()
+                stored = None if self._has_spooled else store(self._engine, deliveries)
             except SQLAlchemyError as error:
                 # Resting keeps answers quick: the next batches do not each wait for a locked database again.
                 self._rest_until = self._monotonic() + REST_SECONDS
                 logger.warning("the database cannot take deliveries (%s): spooling", type(error).__name__)
             else:
-                for waiting, is_new in zip(batch, stored, strict=True):
-                    waiting.receipt = Receipt.STORED if is_new else Receipt.DUPLICATE
-                return
+                if stored is not None:
+                    for waiting, is_new in zip(batch, stored, strict=True):
+                        waiting.receipt = Receipt.STORED if is_new else Receipt.DUPLICATE
+                    return
         self._spool.write(deliveries)
         self._has_spooled = True
         for waiting in batch:
             waiting.receipt = Receipt.SPOOLED
+
+    def _is_behind(self) -> bool:
+        """Brings in a little of the spool; whether more waits. Only a little: requests wait for their answers here."""
+        try:
+            bring_in(self._engine, self._spool, most=CATCH_UP)
+            return not self._spool.is_empty()
+        except OSError as error:
+            # A file that cannot be read is no reason to refuse what the database would take.
+            logger.error("the spool cannot be brought in (%s)", type(error).__name__)
+            return False
 
     def _flush_rejections(self) -> None:
         self._flush_at = self._monotonic() + FLUSH_SECONDS
@@ -194,14 +205,14 @@ def _store_one(engine: Engine, delivery: Delivery) -> bool:
             return Intake(session).take_unread(delivery)
 
 
-def bring_in(engine: Engine, spool: Spool) -> int:
-    """Stores what is in the spool, oldest first; the number of deliveries.
+def bring_in(engine: Engine, spool: Spool, most: int | None = None) -> int:
+    """Stores what is in the spool, oldest first, at most so many batches; the number of deliveries.
 
     Raises OperationalError while the database cannot be written. A batch that no database would take (its endpoint
     is gone) is set aside in the folder and logged, so that it does not keep the others waiting.
     """
     count = 0
-    for path, deliveries in spool.batches():
+    for path, deliveries in islice(spool.batches(), most):
         try:
             for part in _parts(deliveries):
                 store(engine, part)

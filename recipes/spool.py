@@ -64,6 +64,10 @@ class Spool:
                 continue
             yield path, deliveries
 
+    def is_empty(self) -> bool:
+        """Whether no batch waits."""
+        return next(self._folder.glob("*" + _SUFFIX), None) is None
+
     def remove(self, path: Path) -> None:
         """Forgets a batch that the database has taken; another process may have done so."""
         path.unlink(missing_ok=True)

@@ -162,3 +162,23 @@ def test_refusals_are_counted_by_reason(inbox: Inbox, engine: Engine, endpoint: 
     with reading(engine) as session:
         [counted] = session.exec(select(RejectedDelivery)).all()
     assert (counted.count, counted.first_at, counted.last_at) == (2, NOW, NOW + timedelta(hours=1))
+
+
+def test_what_waits_in_the_spool_goes_before_what_comes(
+    inbox: Inbox, engine: Engine, spool: Spool, delivery: Callable[..., Delivery]
+) -> None:
+    """In small parts, so that nobody waits long: meanwhile what comes is spooled behind it, and the order holds."""
+    for number in range(8):
+        spool.write([delivery({**ORDER, "order": {"id": f"order_{number}"}})])
+    assert inbox.accept(delivery({**ORDER, "order": {"id": "order_8"}})) is Receipt.SPOOLED
+    assert inbox.accept(delivery({**ORDER, "order": {"id": "order_9"}})) is Receipt.STORED
+    ids = [json.loads(event.body)["order"]["id"] for event in _events(engine)]
+    assert ids == [f"order_{number}" for number in range(10)]
+
+
+def test_a_spool_that_cannot_be_read_keeps_no_delivery_out(
+    inbox: Inbox, engine: Engine, settings: Settings, delivery: Callable[..., Delivery]
+) -> None:
+    """The database would take it, so it is taken."""
+    (settings.spool / "00000000000000000001-1-1.jsonl").mkdir()
+    assert inbox.accept(delivery()) is Receipt.STORED
