@@ -14,7 +14,6 @@ from sqlmodel import Session, col, select
 from recipes.endpoints import make_endpoint
 from recipes.models import Account, FirstRun, Membership, Merchant, Mode
 from recipes.refusal import Refusal
-from recipes.vault import Vault
 
 SHORTEST_PASSWORD = 10
 LONGEST_PASSWORD = 128
@@ -54,13 +53,10 @@ def _digest(token: str) -> str:
 # ── Accounts ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def create_account(
-    session: Session, vault: Vault, email: str, password: str, merchant_name: str, now: datetime
-) -> Account:
+def create_account(session: Session, email: str, password: str, merchant_name: str, now: datetime) -> Account:
     """An account with a new store of its own, and closes the first-run link. Raises AccountError.
 
-    The store's live endpoint is made with a signing secret of our own, so that a test event can be sent at once;
-    it gives way to Pocketsflow's when that is pasted.
+    The store's live endpoint is made with it, so that a sample can be sent at once.
     """
     name = _checked_name(session, merchant_name)
     account = _new_account(session, email, password, now)
@@ -68,7 +64,7 @@ def create_account(
     session.add(merchant)
     session.flush()
     _join(session, account, merchant)
-    make_endpoint(session, vault, _stored(merchant.id), Mode.LIVE, now)
+    make_endpoint(session, _stored(merchant.id), Mode.LIVE, now)
     return account
 
 

@@ -25,17 +25,14 @@ def find_endpoint(session: Session, merchant_id: int, mode: Mode) -> Endpoint | 
     return session.exec(found).first()
 
 
-def endpoint_of(session: Session, vault: Vault, merchant_id: int, mode: Mode, now: datetime) -> Endpoint:
+def endpoint_of(session: Session, merchant_id: int, mode: Mode, now: datetime) -> Endpoint:
     """A store's endpoint for one side, made on demand (so it takes a writing transaction)."""
-    return find_endpoint(session, merchant_id, mode) or make_endpoint(session, vault, merchant_id, mode, now)
+    return find_endpoint(session, merchant_id, mode) or make_endpoint(session, merchant_id, mode, now)
 
 
-def make_endpoint(session: Session, vault: Vault, merchant_id: int, mode: Mode, now: datetime) -> Endpoint:
-    """A new endpoint with a secret of our own, good for test events until Pocketsflow's own secret is pasted."""
+def make_endpoint(session: Session, merchant_id: int, mode: Mode, now: datetime) -> Endpoint:
+    """A new endpoint. It takes samples; deliveries once Pocketsflow's secret is pasted."""
     endpoint = Endpoint(merchant_id=merchant_id, mode=mode, token=secrets.token_urlsafe(24), created_at=now)
-    secret = f"try_{secrets.token_urlsafe(32)}"
-    endpoint.secret = vault.seal(secret, _place(endpoint, "secret"))
-    endpoint.secret_is_ours = True
     session.add(endpoint)
     session.flush()
     return endpoint
@@ -57,12 +54,10 @@ def set_secret(
     before = None if endpoint.secret is None else vault.open(endpoint.secret, _place(endpoint, "secret"))
     if before == secret:
         return
-    # A secret of our own signs nothing that is under way at Pocketsflow: it ends at once.
-    keeps = before is not None and not endpoint.secret_is_ours and overlap > timedelta(0)
+    keeps = before is not None and overlap > timedelta(0)
     endpoint.previous_secret = vault.seal(before, _place(endpoint, "previous_secret")) if before and keeps else None
     endpoint.previous_until = now + overlap if keeps else None
     endpoint.secret = vault.seal(secret, _place(endpoint, "secret"))
-    endpoint.secret_is_ours = False
     session.add(endpoint)
     # What was refused under the old secret says nothing about the new one.
     session.execute(delete(RejectedDelivery).where(col(RejectedDelivery.endpoint_id) == endpoint.id))
@@ -77,6 +72,11 @@ def secrets_of(vault: Vault, endpoint: Endpoint, now: datetime) -> list[str]:
     if endpoint.previous_secret is not None and endpoint.previous_until and now < endpoint.previous_until:
         found.append(vault.open(endpoint.previous_secret, _place(endpoint, "previous_secret")))
     return found
+
+
+def sample_secret(vault: Vault, endpoint: Endpoint) -> str:
+    """The secret that our own samples are signed with: what it signs is known to be no real delivery."""
+    return vault.derive(_place(endpoint, "sample_secret"))
 
 
 def delivery_url(settings: Settings, endpoint: Endpoint) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,7 +12,7 @@ from sqlmodel import Session
 
 from recipes.events.identity import Identity, Key, about, identify
 from recipes.events.reading import Reading, read
-from recipes.models import Event, IdentityKey, IdentityMemory, RejectedDelivery, Standing
+from recipes.models import Event, IdentityKey, IdentityMemory, Origin, RejectedDelivery, Standing
 from recipes.spool import Delivery
 
 _CHUNK = 400
@@ -21,6 +21,9 @@ _KEY = IdentityKey.__table__  # type: ignore[attr-defined]
 _MEMORY = IdentityMemory.__table__  # type: ignore[attr-defined]
 _REJECTED = RejectedDelivery.__table__  # type: ignore[attr-defined]
 _UNREAD_WINDOW = timedelta(minutes=10)
+
+# Samples have keys and memories of their own: one with a real order's id must not stand in for that order.
+_SAMPLES = "sample:"
 
 _Memory = dict[str, Any] | None
 
@@ -88,10 +91,7 @@ class Intake:
             )
             for delivery in deliveries
         ]
-        named = [about(reading) for reading in readings]
-        places = [
-            (delivery.endpoint_id, name) if name else None for delivery, name in zip(deliveries, named, strict=True)
-        ]
+        places = [_place(delivery, reading) for delivery, reading in zip(deliveries, readings, strict=True)]
         self._remember({place for place in places if place})
         arrivals = [
             _Arrival(delivery, reading, place, self._identify(delivery, reading, place))
@@ -102,7 +102,10 @@ class Intake:
 
     def _identify(self, delivery: Delivery, reading: Reading, place: tuple[int, str] | None) -> Identity:
         memory = self._memories.get(place) if place else None
-        return identify(reading, delivery.body, received_at=delivery.received_at, memory=memory)
+        found = identify(reading, delivery.body, received_at=delivery.received_at, memory=memory)
+        if delivery.origin != Origin.SAMPLE:
+            return found
+        return replace(found, keys=tuple(replace(key, text=_SAMPLES + key.text) for key in found.keys))
 
     def _remember(self, places: set[tuple[int, str]]) -> None:
         for part in _chunks(sorted(places)):
@@ -207,6 +210,14 @@ class Intake:
                 index_elements=["endpoint_id", "about"], set_={"memory": statement.excluded.memory}
             )
             self._connection.execute(statement, rows)
+
+
+def _place(delivery: Delivery, reading: Reading) -> tuple[int, str] | None:
+    """Where the memory lies that identifying the delivery needs."""
+    name = about(reading)
+    if name is None:
+        return None
+    return delivery.endpoint_id, _SAMPLES + name if delivery.origin == Origin.SAMPLE else name
 
 
 def count_rejections(session: Session, rejected: Mapping[tuple[int, str], tuple[int, datetime, datetime]]) -> None:

@@ -55,6 +55,7 @@ class Origin(StrEnum):
 
     WEBHOOK = "webhook"
     RECONCILED = "reconciled"
+    SAMPLE = "sample"  # sent by us, to try recipes out: it runs, and counts for nothing
 
 
 class Standing(StrEnum):
@@ -169,9 +170,9 @@ class FirstRun(SQLModel, table=True):
 
 
 class Endpoint(SQLModel, table=True):
-    """The address and signing secret under which one side of a store delivers. Without a secret it takes nothing.
+    """The address and Pocketsflow's signing secret under which one side of a store delivers.
 
-    `secret_is_ours`: made here for test events; Pocketsflow's own has not been pasted yet.
+    Without a secret it takes nothing but our own samples.
     """
 
     __table_args__ = (UniqueConstraint("merchant_id", "mode"), _among("mode", Mode))
@@ -180,7 +181,6 @@ class Endpoint(SQLModel, table=True):
     mode: str = Mode.LIVE
     token: str = Field(unique=True)
     secret: bytes | None = None
-    secret_is_ours: bool = False
     previous_secret: bytes | None = None
     previous_until: datetime | None = _time(nullable=True)
     created_at: datetime = _time()
@@ -224,6 +224,13 @@ class Event(SQLModel, table=True):
             sqlite_where=text("standing = 'suspicious'"),
             postgresql_where=text("standing = 'suspicious'"),
         ),
+        Index(
+            "ix_event_sample",
+            "merchant_id",
+            "received_at",
+            sqlite_where=text("origin = 'sample'"),
+            postgresql_where=text("origin = 'sample'"),
+        ),
         {"sqlite_autoincrement": True},
     )
     id: int | None = Field(default=None, primary_key=True)
@@ -239,6 +246,11 @@ class Event(SQLModel, table=True):
     received_at: datetime = _time()
     body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     fanned_out_at: datetime | None = _time(nullable=True)
+
+    @property
+    def is_test(self) -> bool:
+        """Whether it tells of nothing that happened: of a store's test side, or a sample of ours."""
+        return self.mode == Mode.TEST or self.origin == Origin.SAMPLE
 
 
 class IdentityKey(SQLModel, table=True):

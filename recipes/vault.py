@@ -4,6 +4,7 @@ AES-256-GCM; the table, column and row are authenticated with the ciphertext, so
 another row, by a mistake or by whoever can write to the database, does not open.
 """
 
+import hmac
 import os
 from dataclasses import dataclass
 from typing import Self
@@ -38,16 +39,17 @@ class Place:
 class Vault:
     """Seals with the first key; opens with any of them, so that a key can be changed without a halt."""
 
-    def __init__(self, keys: dict[bytes, AESGCM], newest: bytes) -> None:
+    def __init__(self, keys: dict[bytes, AESGCM], newest: bytes, deriving: bytes) -> None:
         self._keys = keys
         self._newest = newest
+        self._deriving = deriving
 
     @classmethod
     def from_keys(cls, texts: list[str]) -> Self:
         """A vault from keys as text of any length, the one in use first."""
-        derived = [HKDF(SHA256(), 32, None, b"pocketwire credentials").derive(text.encode()) for text in texts]
+        derived = [_key(text, b"pocketwire credentials") for text in texts]
         named = {_key_name(key): AESGCM(key) for key in derived}
-        return cls(named, _key_name(derived[0]))
+        return cls(named, _key_name(derived[0]), _key(texts[0], b"pocketwire derived secrets"))
 
     def seal(self, text: str, place: Place) -> bytes:
         """The sealed form of `text`, to be stored at `place`."""
@@ -66,6 +68,13 @@ class Vault:
         except InvalidTag:
             raise CannotOpen("altered, or sealed for another place") from None
 
+    def derive(self, place: Place) -> str:
+        """A secret of our own for `place`, stored nowhere: 64 hexadecimal characters.
+
+        It changes with the key in use.
+        """
+        return hmac.digest(self._deriving, place.bytes(), "sha256").hex()
+
     def is_current(self, sealed: bytes) -> bool:
         """Whether a value is sealed with the key in use; if not, seal it anew."""
         return self._parts(sealed)[0] == self._newest
@@ -80,6 +89,10 @@ class Vault:
             sealed[name_ends : name_ends + _NONCE_LENGTH],
             sealed[name_ends + _NONCE_LENGTH :],
         )
+
+
+def _key(text: str, purpose: bytes) -> bytes:
+    return HKDF(SHA256(), 32, None, purpose).derive(text.encode())
 
 
 def _key_name(key: bytes) -> bytes:

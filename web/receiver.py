@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from recipes.endpoint_cache import EndpointCache, KnownEndpoint
 from recipes.inbox import CannotAccept, Inbox, Receipt
+from recipes.models import Origin
 from recipes.spool import Delivery
 
 logger = logging.getLogger(__name__)
@@ -84,11 +85,12 @@ class Receiver:
             if body is None:
                 self._inbox.reject(endpoint.id, TOO_LARGE, now)
                 return _TOO_LARGE
-            refusal = self._refusal(token, endpoint, body, environ.get("HTTP_X_POCKETSFLOW_SIGNATURE"), now)
-            if refusal:
-                self._inbox.reject(endpoint.id, refusal, now)
+            signature = environ.get("HTTP_X_POCKETSFLOW_SIGNATURE") or ""
+            origin = self._origin(token, endpoint, body, signature, now)
+            if origin is None:
+                self._inbox.reject(endpoint.id, _why_refused(self._endpoints.known(token) or endpoint, signature), now)
                 return _NOT_SIGNED
-            return _RECEIPTS[self._inbox.accept(_delivery(endpoint, body, environ, now))]
+            return _RECEIPTS[self._inbox.accept(_delivery(endpoint, origin, body, environ, now))]
         except (CannotAccept, SQLAlchemyError) as error:
             logger.critical("a delivery was answered 503 (%s)", type(error).__name__)
             return _UNAVAILABLE
@@ -103,21 +105,24 @@ class Receiver:
                 raise
             return known
 
-    def _refusal(
-        self, token: str, endpoint: KnownEndpoint, body: bytes, signature: str | None, now: datetime
-    ) -> str | None:
+    def _origin(self, token: str, endpoint: KnownEndpoint, body: bytes, signature: str, now: datetime) -> Origin | None:
         if not signature:
-            return MISSING_SIGNATURE
-        if endpoint.verifies(body, signature, now):
             return None
+        origin = endpoint.origin_of(body, signature, now)
+        if origin:
+            return origin
         try:
             # The secret may have been set a moment ago, by another process.
-            current = self._endpoints.find_anew(token, endpoint)
+            current = self._endpoints.find_anew(token)
         except SQLAlchemyError:
-            current = endpoint
-        if current is not None and current.verifies(body, signature, now):
             return None
-        return WRONG_SIGNATURE if current is not None and current.secret else NO_SECRET
+        return current.origin_of(body, signature, now) if current else None
+
+
+def _why_refused(endpoint: KnownEndpoint, signature: str) -> str:
+    if not signature:
+        return MISSING_SIGNATURE
+    return WRONG_SIGNATURE if endpoint.secret else NO_SECRET
 
 
 def _read(environ: dict[str, Any]) -> bytes | None:
@@ -131,7 +136,7 @@ def _read(environ: dict[str, Any]) -> bytes | None:
     return body if len(body) <= LARGEST_BODY else None
 
 
-def _delivery(endpoint: KnownEndpoint, body: bytes, environ: dict[str, Any], now: datetime) -> Delivery:
+def _delivery(endpoint: KnownEndpoint, origin: Origin, body: bytes, environ: dict[str, Any], now: datetime) -> Delivery:
     return Delivery(
         endpoint_id=endpoint.id,
         merchant_id=endpoint.merchant_id,
@@ -140,4 +145,5 @@ def _delivery(endpoint: KnownEndpoint, body: bytes, environ: dict[str, Any], now
         event_header=environ.get("HTTP_X_POCKETSFLOW_EVENT"),
         timestamp_header=environ.get("HTTP_X_POCKETSFLOW_TIMESTAMP"),
         received_at=now,
+        origin=origin,
     )

@@ -75,13 +75,14 @@ class Pages:
 
 def make_application(settings: Settings) -> Receiver:
     """The WSGI callable for these settings."""
-    engine = open_database(settings.database)
     vault = Vault.from_keys(settings.sealing_keys())
-    endpoints = EndpointCache(engine, vault)
-    endpoints.load_all()
+    # The receiver's own: pages that hold on to their connections do not keep a delivery waiting for one.
     impatient = open_database(settings.database, wait_seconds=LOCK_SECONDS)
+    endpoints = EndpointCache(impatient, vault)
+    endpoints.load_all()
     inbox = Inbox(impatient, Spool(settings.spool), Waker(settings.wake_pipe))
     atexit.register(inbox.close)
+    engine = open_database(settings.database)
     pages = Pages()
     receiver = Receiver(pages, endpoints, inbox)
     threading.Thread(target=pages.make, args=(settings, engine, vault, receiver), name="pages", daemon=True).start()

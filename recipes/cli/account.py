@@ -38,7 +38,7 @@ def create(work: Workplace, email: str, password_stdin: bool, merchant: str | No
         if there:
             made = create_account_in(session, there, email, password, work.now())
         else:
-            made = create_account(session, work.vault, email, password, name, work.now())
+            made = create_account(session, email, password, name, work.now())
     click.echo(f"{made.email} can sign in at {work.settings.public_url} and belongs to {name}.")
 
 

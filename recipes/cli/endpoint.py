@@ -27,9 +27,9 @@ def show(work: Workplace, merchant: str | None, mode: str) -> None:
     Example: pocketwire endpoint show
     """
     with transaction(work.engine) as session:
-        found = endpoint_of(session, work.vault, work.merchant_id(merchant, session), Mode(mode), work.now())
+        found = endpoint_of(session, work.merchant_id(merchant, session), Mode(mode), work.now())
     click.echo(delivery_url(work.settings, found))
-    if found.secret is None or found.secret_is_ours:
+    if found.secret is None:
         click.echo("Pocketsflow's signing secret is not set yet: pocketwire endpoint set-secret", err=True)
 
 
@@ -46,7 +46,7 @@ def set_secret(work: Workplace, end_old_now: bool, merchant: str | None, mode: s
     """
     secret = read_secret("Signing secret", from_stdin=False)
     with transaction(work.engine) as session:
-        found = endpoint_of(session, work.vault, work.merchant_id(merchant, session), Mode(mode), work.now())
+        found = endpoint_of(session, work.merchant_id(merchant, session), Mode(mode), work.now())
         keep_secret(session, work.vault, found, secret, work.now(), timedelta(0) if end_old_now else OVERLAP)
     kept = " The one before stays good for a day." if found.previous_until else ""
     click.echo(f"The signing secret is saved.{kept}")

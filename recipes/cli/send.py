@@ -10,7 +10,7 @@ import requests
 from recipes.cli.given import read_file
 from recipes.cli.workplace import Failed, Refused, Workplace, for_merchant, for_side
 from recipes.db import transaction
-from recipes.endpoints import delivery_url, endpoint_of, secrets_of
+from recipes.endpoints import delivery_url, endpoint_of, sample_secret, secrets_of
 from recipes.events import EVENT_TYPES, event_type
 from recipes.models import Mode
 from recipes.pocketsflow.sending import compact, deliver, fresh
@@ -21,7 +21,7 @@ from recipes.pocketsflow.sending import compact, deliver, fresh
 @click.option("--payload", metavar="FILE", help="Send this JSON instead of the sample; - is standard input.")
 @click.option("--to", metavar="URL", help="Send it there; else to this installation's own delivery address.")
 @click.option("--as-is", is_flag=True, help="Send the sample or the file without any change, ids included.")
-@click.option("--secret-stdin", is_flag=True, help="Sign with a secret from standard input, not the endpoint's own.")
+@click.option("--secret-stdin", is_flag=True, help="Sign as a real delivery, with a secret from standard input.")
 @for_merchant
 @for_side
 @click.pass_obj
@@ -37,7 +37,8 @@ def send(
 ) -> None:
     """Send a signed event as Pocketsflow does.
 
-    The sample's ids and buyer are made new, so that a second one is no duplicate.
+    The sample's ids and buyer are made new, so that a second one is no duplicate. Here it runs the recipes that are on
+    and is marked as a sample. Elsewhere, or with --secret-stdin, it is a delivery like any other.
 
     \b
     Example: pocketwire send order.completed
@@ -46,12 +47,16 @@ def send(
         raise Refused("Only one of the secret and the payload can come from standard input.")
     body = _body(event, payload, as_is)
     with transaction(work.engine) as session:
-        endpoint = endpoint_of(session, work.vault, work.merchant_id(merchant, session), Mode(mode), work.now())
-    kept = secrets_of(work.vault, endpoint, work.now())
-    secret = sys.stdin.read().strip() if secret_stdin else next(iter(kept), "")
+        endpoint = endpoint_of(session, work.merchant_id(merchant, session), Mode(mode), work.now())
+    url = to or delivery_url(work.settings, endpoint)
+    if secret_stdin:
+        secret = sys.stdin.read().strip()
+    elif url.endswith(endpoint.token):
+        secret = sample_secret(work.vault, endpoint)
+    else:
+        secret = next(iter(secrets_of(work.vault, endpoint, work.now())), "")
     if not secret:
         raise Refused("There is no signing secret to sign with: pocketwire endpoint set-secret.")
-    url = to or delivery_url(work.settings, endpoint)
     try:
         status, said = deliver(url, event, secret, body, work.now())
     except requests.RequestException:

@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 
 from recipes.events import event_type
 from recipes.events.reading import read
-from recipes.models import Event, Mode, Standing
+from recipes.models import Event, Origin, Standing
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,12 @@ def recent_payloads(session: Session, merchant_id: int, event: str) -> list[Mapp
 def _last(session: Session, merchant_id: int, event: str) -> Example | None:
     found = (
         select(Event)
-        .where(Event.merchant_id == merchant_id, Event.type == event, Event.standing == Standing.READY)
+        .where(
+            Event.merchant_id == merchant_id,
+            Event.type == event,
+            Event.standing == Standing.READY,
+            Event.origin != Origin.SAMPLE,
+        )
         .order_by(col(Event.id).desc())
         .limit(1)
     )
@@ -49,4 +54,4 @@ def _last(session: Session, merchant_id: int, event: str) -> Example | None:
     payload = read(last.body, event_header=event, timestamp_header=None, received_at=last.received_at).payload
     if payload is None:
         return None
-    return Example(payload, last.occurred_at, last.mode == Mode.TEST, last.id)
+    return Example(payload, last.occurred_at, last.is_test, last.id)

@@ -35,7 +35,7 @@ class Claimed:
     event_type: str
     subject: str | None
     body: bytes = field(repr=False)
-    mode: str
+    is_test: bool
     occurred_at: datetime
     received_at: datetime
     definition: Definition = field(repr=False)
@@ -145,7 +145,7 @@ def _load(session: Session, ids: Sequence[int]) -> list[Claimed]:
             event_type=event.type,
             subject=event.subject,
             body=event.body,
-            mode=event.mode,
+            is_test=event.is_test,
             occurred_at=event.occurred_at,
             received_at=event.received_at,
             definition=Definition.model_validate(version.definition),

@@ -12,7 +12,7 @@ from recipes import conditions, mapping, policy
 from recipes.engine.claiming import Claimed
 from recipes.events.facts import facts_of
 from recipes.events.reading import read
-from recipes.models import AttemptResult, Mode, RunState
+from recipes.models import AttemptResult, RunState
 
 logger = logging.getLogger(__name__)
 
@@ -138,7 +138,7 @@ class _Try:
             claimed.event_type,
             reading.payload,
             occurred_at=claimed.occurred_at,
-            test_mode=claimed.mode == Mode.TEST,
+            test_mode=claimed.is_test,
         )
 
     def _form(self, action: kit.Action, fields: Mapping[str, Any], facts: Mapping[str, Any]) -> kit.Form:

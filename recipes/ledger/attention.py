@@ -117,7 +117,7 @@ def _endpoints(session: Session, merchant_id: int, now: datetime) -> list[Attent
     for endpoint in session.exec(found):
         items += _refused(session, endpoint, zone, now)
         # The test side is for those who want it; nobody is urged to set it up.
-        if endpoint.mode == Mode.LIVE and (endpoint.secret is None or endpoint.secret_is_ours):
+        if endpoint.mode == Mode.LIVE and endpoint.secret is None:
             items.append(
                 Attention(
                     kind="secret_missing",

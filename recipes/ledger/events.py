@@ -16,7 +16,7 @@ from recipes.events.reading import read
 from recipes.ledger.pages import Page, page_size
 from recipes.ledger.runs import RunLine, runs_of_event
 from recipes.mapping import as_text
-from recipes.models import OPEN_STATES, Event, Mode, Run, RunState, Standing
+from recipes.models import OPEN_STATES, Event, Run, RunState, Standing
 
 LONGEST_TEXT = 10_000
 PRIVATE = "kept private"
@@ -125,7 +125,7 @@ def _facts(event: Event, payload: Mapping[str, Any] | None) -> list[tuple[str, s
     known = event_type(event.type)
     if known is None or payload is None:
         return []
-    facts = facts_of(event.type, payload, occurred_at=event.occurred_at, test_mode=event.mode == Mode.TEST)
+    facts = facts_of(event.type, payload, occurred_at=event.occurred_at, test_mode=event.is_test)
     shown = []
     for fact in known.facts:
         value: Any = facts

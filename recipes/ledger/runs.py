@@ -56,6 +56,7 @@ class RunLine:
     event_type: str
     event_title: str
     mode: str
+    origin: str
     subject: str | None
     recipe_id: int
     recipe_title: str
@@ -175,6 +176,7 @@ def _lines(merchant_id: int) -> Any:
             Run,
             col(Event.type),
             col(Event.mode),
+            col(Event.origin),
             col(Event.subject),
             col(Recipe.title),
             col(Connection.app),
@@ -188,7 +190,14 @@ def _lines(merchant_id: int) -> Any:
 
 
 def _line(
-    run: Run, type_name: str, mode: str, subject: str | None, title: str, app: str | None, connection: str | None
+    run: Run,
+    type_name: str,
+    mode: str,
+    origin: str,
+    subject: str | None,
+    title: str,
+    app: str | None,
+    connection: str | None,
 ) -> RunLine:
     known = event_type(type_name)
     return RunLine(
@@ -197,6 +206,7 @@ def _line(
         event_type=type_name,
         event_title=known.title if known else type_name,
         mode=mode,
+        origin=origin,
         subject=subject,
         recipe_id=run.recipe_id,
         recipe_title=title,

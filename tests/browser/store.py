@@ -106,9 +106,9 @@ class Past:
 
     def _open(self) -> None:
         with transaction(self._engine) as session:
-            accounts.create_account(session, self._vault, EMAIL, PASSWORD, STORE, self.now())
+            accounts.create_account(session, EMAIL, PASSWORD, STORE, self.now())
             merchant = accounts.merchant_named(session, STORE)
-            endpoint = endpoint_of(session, self._vault, merchant.id or 0, Mode.LIVE, self.now())
+            endpoint = endpoint_of(session, merchant.id or 0, Mode.LIVE, self.now())
             set_secret(session, self._vault, endpoint, SECRET, self.now(), overlap=timedelta())
         self._merchant_id, self._endpoint_id = merchant.id or 0, endpoint.id or 0
         for app, title in TITLES.items():

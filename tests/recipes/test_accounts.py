@@ -20,25 +20,24 @@ from recipes.accounts import (
     merchants_of,
 )
 from recipes.db import reading, transaction
-from recipes.endpoints import find_endpoint, secrets_of
+from recipes.endpoints import find_endpoint
 from recipes.models import Account, Merchant, Mode
-from recipes.vault import Vault
 from tests.conftest import NOW
 
 PASSWORD = "correct horse battery"
 
 
-def make(session: Session, vault: Vault, email: str = "ada@example.com", store: str = "Acme") -> Account:
-    return create_account(session, vault, email, PASSWORD, store, NOW)
+def make(session: Session, email: str = "ada@example.com", store: str = "Acme") -> Account:
+    return create_account(session, email, PASSWORD, store, NOW)
 
 
-def test_the_first_run_link_ends_with_the_first_account(engine: Engine, vault: Vault) -> None:
+def test_the_first_run_link_ends_with_the_first_account(engine: Engine) -> None:
     with transaction(engine) as session:
         token = first_run_token(session, NOW)
         assert token
         assert first_run_is_open(session, token)
         assert not first_run_is_open(session, "another")
-        make(session, vault)
+        make(session)
         assert not first_run_is_open(session, token)
         assert first_run_token(session, NOW) is None
 
@@ -52,21 +51,18 @@ def test_a_new_first_run_link_ends_the_one_before(engine: Engine) -> None:
         assert first_run_is_open(session, after)
 
 
-def test_an_account_comes_with_a_store_and_an_endpoint_that_test_events_can_be_sent_to(
-    engine: Engine, vault: Vault
-) -> None:
+def test_an_account_comes_with_a_store_and_an_endpoint_that_test_events_can_be_sent_to(engine: Engine) -> None:
     with transaction(engine) as session:
-        account = make(session, vault)
+        account = make(session)
     with reading(engine) as session:
         (store,) = merchants_of(session, account.id or 0)
         endpoint = find_endpoint(session, store.id or 0, Mode.LIVE)
     assert store.name == "Acme"
     assert endpoint is not None
-    assert endpoint.secret_is_ours
-    assert len(secrets_of(vault, endpoint, NOW)) == 1
+    assert endpoint.secret is None
 
 
-def test_the_hash_is_one_that_flask_securitys_libraries_verify(engine: Engine, vault: Vault) -> None:
+def test_the_hash_is_one_that_flask_securitys_libraries_verify(engine: Engine) -> None:
     hashed = hash_password(PASSWORD)
     context = CryptContext(schemes=["argon2"])
     assert hashed.startswith("$argon2id$")
@@ -95,25 +91,25 @@ def test_a_password_is_hashed_in_the_form_that_it_is_verified_in() -> None:
     ],
 )
 def test_what_cannot_be_an_account_is_refused_in_a_sentence(
-    engine: Engine, vault: Vault, email: str, password: str, store: str, sentence: str
+    engine: Engine, email: str, password: str, store: str, sentence: str
 ) -> None:
     with transaction(engine) as session:
-        make(session, vault)
+        make(session)
     with pytest.raises(AccountError, match=sentence), transaction(engine) as session:
-        create_account(session, vault, email, password, store, NOW)
+        create_account(session, email, password, store, NOW)
     with reading(engine) as session:
         assert len(session.exec(select(Account)).all()) == 1
         assert len(session.exec(select(Merchant)).all()) == 1
 
 
-def test_an_email_is_kept_in_lower_case(engine: Engine, vault: Vault) -> None:
+def test_an_email_is_kept_in_lower_case(engine: Engine) -> None:
     with transaction(engine) as session:
-        assert make(session, vault, " Ada@Example.COM ").email == "ada@example.com"
+        assert make(session, " Ada@Example.COM ").email == "ada@example.com"
 
 
-def test_a_new_password_ends_every_session(engine: Engine, vault: Vault) -> None:
+def test_a_new_password_ends_every_session(engine: Engine) -> None:
     with transaction(engine) as session:
-        before = make(session, vault).fs_uniquifier
+        before = make(session).fs_uniquifier
         changed = change_password(session, "ADA@example.com", "another long password")
     assert changed.fs_uniquifier != before
     assert PasswordHasher().verify(changed.password, "another long password")
@@ -121,21 +117,21 @@ def test_a_new_password_ends_every_session(engine: Engine, vault: Vault) -> None
         change_password(session, "eve@example.com", "another long password")
 
 
-def test_two_people_can_belong_to_one_store(engine: Engine, vault: Vault) -> None:
+def test_two_people_can_belong_to_one_store(engine: Engine) -> None:
     with transaction(engine) as session:
-        first = make(session, vault)
+        first = make(session)
         (store,) = merchants_of(session, first.id or 0)
         second = create_account_in(session, store, "bob@example.com", PASSWORD, NOW)
         assert merchants_of(session, second.id or 0) == [store]
 
 
-def test_a_store_is_found_by_name_or_as_the_only_one(engine: Engine, vault: Vault) -> None:
+def test_a_store_is_found_by_name_or_as_the_only_one(engine: Engine) -> None:
     with transaction(engine) as session:
         with pytest.raises(AccountError, match="no store yet"):
             merchant_named(session, None)
-        make(session, vault)
+        make(session)
         assert merchant_named(session, None).name == "Acme"
-        make(session, vault, "eve@example.com", "Zeta")
+        make(session, "eve@example.com", "Zeta")
         assert merchant_named(session, "Zeta").name == "Zeta"
         with pytest.raises(AccountError, match=r"--merchant.*Acme, Zeta"):
             merchant_named(session, None)

@@ -14,6 +14,7 @@ from recipes.endpoints import (
     find_endpoint,
     last_delivery_at,
     rejections,
+    sample_secret,
     secrets_of,
     set_secret,
 )
@@ -28,9 +29,9 @@ DAY = timedelta(days=1)
 def test_each_side_of_a_store_has_one_endpoint_made_on_demand(engine: Engine, vault: Vault, merchant: Merchant) -> None:
     with transaction(engine) as session:
         assert find_endpoint(session, merchant.id or 0, Mode.TEST) is None
-        live = endpoint_of(session, vault, merchant.id or 0, Mode.LIVE, NOW)
-        test = endpoint_of(session, vault, merchant.id or 0, Mode.TEST, NOW)
-        assert endpoint_of(session, vault, merchant.id or 0, Mode.TEST, NOW) is test
+        live = endpoint_of(session, merchant.id or 0, Mode.LIVE, NOW)
+        test = endpoint_of(session, merchant.id or 0, Mode.TEST, NOW)
+        assert endpoint_of(session, merchant.id or 0, Mode.TEST, NOW) is test
     assert live.token != test.token
     assert len(live.token) >= 32
 
@@ -55,13 +56,18 @@ def test_a_leaked_secret_can_end_at_once(engine: Engine, vault: Vault, endpoint:
     assert secrets_of(vault, endpoint, NOW) == ["whsec_new"]
 
 
-def test_a_secret_of_our_own_ends_when_pocketsflows_is_pasted(engine: Engine, vault: Vault, merchant: Merchant) -> None:
+def test_each_endpoint_has_a_secret_for_samples_that_signs_nothing_else(
+    engine: Engine, vault: Vault, merchant: Merchant
+) -> None:
     with transaction(engine) as session:
-        endpoint = endpoint_of(session, vault, merchant.id or 0, Mode.LIVE, NOW)
-        assert endpoint.secret_is_ours
-        set_secret(session, vault, endpoint, SECRET, NOW)
-    assert secrets_of(vault, endpoint, NOW) == [SECRET]
-    assert not endpoint.secret_is_ours
+        live = endpoint_of(session, merchant.id or 0, Mode.LIVE, NOW)
+        test = endpoint_of(session, merchant.id or 0, Mode.TEST, NOW)
+        assert secrets_of(vault, live, NOW) == []
+        before = sample_secret(vault, live)
+        set_secret(session, vault, live, SECRET, NOW)
+    assert secrets_of(vault, live, NOW) == [SECRET]
+    assert len({sample_secret(vault, live), sample_secret(vault, test), SECRET}) == 3
+    assert sample_secret(vault, live) == before
 
 
 def test_pasting_the_same_secret_again_changes_nothing(engine: Engine, vault: Vault, endpoint: Endpoint) -> None:
@@ -98,10 +104,11 @@ def test_refused_deliveries_are_counted_anew_under_a_new_secret(
 
 
 def test_the_last_delivery_is_one_that_was_delivered(engine: Engine, endpoint: Endpoint) -> None:
-    """What reconciling found does not show that deliveries get through."""
+    """What reconciling found does not show that deliveries get through, nor does a sample of ours."""
     with transaction(engine) as session:
         assert last_delivery_at(session, endpoint) is None
         _add_event(session, endpoint, minutes=1, origin=Origin.WEBHOOK)
+        _add_event(session, endpoint, minutes=8, origin=Origin.SAMPLE)
         _add_event(session, endpoint, minutes=9, origin=Origin.RECONCILED)
         assert last_delivery_at(session, endpoint) == NOW + timedelta(minutes=1)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, text
@@ -13,7 +14,7 @@ from sqlmodel import SQLModel
 
 from recipes import migrations
 from recipes.db import open_database
-from recipes.migrations import MigrationError, Schema, migrate, schema_of
+from recipes.migrations import MigrationError, Schema, configuration, migrate, schema_of
 
 VERSIONS = Path(migrations.__file__).parent / "versions"
 
@@ -42,6 +43,50 @@ def test_every_table_and_index_is_made_as_the_models_say(empty: Engine, tmp_path
     SQLModel.metadata.create_all(made)
     assert _schema(empty) == _schema(made)
     made.dispose()
+
+
+def test_what_our_own_secret_signed_becomes_a_sample(empty: Engine) -> None:
+    """Before 0002 samples were signed with a stored secret, and looked like real deliveries."""
+    _migrate_to(empty, "0001")
+    with empty.begin() as connection:
+        connection.execute(text("INSERT INTO merchant VALUES (1, 'Acme', 'UTC', '2026-07-24')"))
+        for number, ours in ((1, True), (2, False)):
+            connection.execute(
+                text(
+                    "INSERT INTO endpoint (id, merchant_id, mode, token, secret, secret_is_ours, created_at) "
+                    "VALUES (:n, 1, :mode, :n, x'01', :ours, '2026-07-24')"
+                ),
+                {"n": number, "mode": ["live", "test"][number - 1], "ours": ours},
+            )
+            connection.execute(
+                text(
+                    "INSERT INTO event (merchant_id, endpoint_id, mode, type, origin, standing, standing_reason, "
+                    "occurred_at, received_at, body) VALUES (1, :n, 'live', 'order.completed', 'webhook', 'ready', '', "
+                    "'2026-07-24', '2026-07-24', x'7b7d')"
+                ),
+                {"n": number},
+            )
+        connection.execute(text("INSERT INTO identity_key (endpoint_id, key, event_id) VALUES (2, 'k', 2)"))
+    assert migrate(empty) == ["0002"]
+    with empty.begin() as connection:
+        assert connection.execute(text("SELECT id, origin FROM event ORDER BY id")).all() == [
+            (1, "sample"),
+            (2, "webhook"),
+        ]
+        assert connection.execute(text("SELECT id, secret FROM endpoint ORDER BY id")).all() == [
+            (1, None),
+            (2, b"\x01"),
+        ]
+        assert connection.execute(text("SELECT event_id FROM identity_key")).all() == [(2,)]
+        # Numbers go on where they were.
+        assert connection.execute(text("SELECT seq FROM sqlite_sequence WHERE name = 'event'")).scalar() == 2
+
+
+def _migrate_to(engine: Engine, revision: str) -> None:
+    config = configuration()
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
 
 
 def test_a_second_time_there_is_nothing_to_do(empty: Engine) -> None:

@@ -22,6 +22,14 @@ def test_what_was_sealed_opens_in_its_place_only() -> None:
             vault.open(sealed, other)
 
 
+def test_derived_secrets_differ_by_place_and_by_key() -> None:
+    """One that is known tells nothing of another, and the key stays what it was after a restart."""
+    vault, same, other = (Vault.from_keys([text * 40]) for text in "aab")
+    assert vault.derive(PLACE) == same.derive(PLACE)
+    elsewhere = Place("connection", "credentials", "8")
+    assert len({vault.derive(PLACE), vault.derive(elsewhere), other.derive(PLACE)}) == 3
+
+
 def test_an_altered_value_does_not_open() -> None:
     """Whoever can write to the database cannot make one secret into another."""
     vault = Vault.from_keys(["a" * 40])

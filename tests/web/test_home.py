@@ -26,7 +26,7 @@ def test_an_empty_store_is_shown_the_way(stranger: Browser) -> None:
 def test_steps_are_ticked_off(engine: Engine, owner: Browser, endpoint: Endpoint, world: World) -> None:
     """Without Pocketsflow's secret the first one is left, and it is not told twice."""
     with transaction(engine) as session:
-        session.get_one(Endpoint, endpoint.id).secret_is_ours = True
+        session.get_one(Endpoint, endpoint.id).secret = None
     page = owner.get("/").text
     assert "3 of 4 done" in page
     assert "Paste Pocketsflow" not in page
@@ -47,6 +47,17 @@ def test_all_is_well(engine: Engine, owner: Browser, world: World) -> None:
     page = owner.get("/").text
     assert "Your recipe works." in page
     assert "1 event in the last 7 days." in page
+
+
+def test_a_run_that_is_tried_again_is_said(engine: Engine, owner: Browser, world: World) -> None:
+    """Not “all recipes work” while one waits for its service; and nobody is asked to do anything."""
+    with transaction(engine) as session:
+        run = session.get_one(Run, world.run_id)
+        run.state, run.attempt = RunState.WAITING, 2
+    page = owner.get("/").text
+    assert "1 run is being tried again." in page
+    assert "recipe works" not in page
+    assert "What needs you" not in page
 
 
 def test_a_paused_connection_says_how_many_wait(engine: Engine, owner: Browser, world: World) -> None:

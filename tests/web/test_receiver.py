@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine
-from sqlmodel import select
+from sqlmodel import col, select
 
 from recipes.db import reading, transaction
 from recipes.endpoint_cache import EndpointCache
+from recipes.endpoints import sample_secret
 from recipes.events import event_type
 from recipes.inbox import Inbox
 from recipes.models import Endpoint, Event, RejectedDelivery
@@ -140,6 +141,14 @@ def test_a_secret_set_by_another_process_works_at_once(
         session.get_one(Endpoint, endpoint.id).previous_until = NOW
     ticks[0] += 10
     assert door.post() == 401
+
+
+def test_a_sample_of_ours_is_known_for_one(door: Door, engine: Engine, vault: Vault, endpoint: Endpoint) -> None:
+    """By its signature, so nobody else can make one; and it never stands in for the real delivery of the same order."""
+    assert door.post(signature=sign(sample_secret(vault, endpoint), BODY)) == 200
+    assert door.post() == 200
+    with reading(engine) as session:
+        assert list(session.exec(select(Event.origin).order_by(col(Event.id)))) == ["sample", "webhook"]
 
 
 def test_an_endpoint_without_a_secret_takes_nothing(door: Door, engine: Engine, endpoint: Endpoint) -> None:

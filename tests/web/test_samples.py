@@ -1,4 +1,4 @@
-"""A test event goes through the real receiver and is stored like any delivery."""
+"""A test event goes through the real receiver, is stored like any delivery, and is known for a sample."""
 
 from collections.abc import Iterator
 
@@ -35,12 +35,12 @@ def test_a_sample_is_stored_each_time(engine: Engine, world: World, send: SendSa
     for mode in (Mode.LIVE, Mode.LIVE, Mode.TEST):
         assert "a sample “New sale” came in" in send(world.merchant_id, mode, "order.completed")
     with reading(engine) as session:
-        found = session.exec(select(Event.mode).where(Event.type == "order.completed")).all()
-    assert sorted(found) == ["live", "live", "test"]
+        found = session.exec(select(Event.mode, Event.origin).where(Event.type == "order.completed")).all()
+    assert sorted(found) == [("live", "sample"), ("live", "sample"), ("test", "sample")]
 
 
-def test_without_a_secret_it_says_so(engine: Engine, endpoint: Endpoint, world: World, send: SendSample) -> None:
-    """An endpoint without a secret takes nothing, samples neither."""
+def test_it_needs_no_secret_of_pocketsflows(engine: Engine, endpoint: Endpoint, world: World, send: SendSample) -> None:
+    """A newcomer can try a recipe before anything is connected."""
     with transaction(engine) as session:
         session.get_one(Endpoint, endpoint.id).secret = None
-    assert "paste it first" in send(world.merchant_id, Mode.LIVE, "order.completed")
+    assert "a sample “New sale” came in" in send(world.merchant_id, Mode.LIVE, "order.completed")

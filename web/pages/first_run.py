@@ -40,5 +40,5 @@ def _create(token: str) -> Account:
         if not first_run_is_open(session, token):
             abort(404)
         return create_account(
-            session, site().vault, form.get("email", ""), form.get("password", ""), form.get("store", ""), site().now()
+            session, form.get("email", ""), form.get("password", ""), form.get("store", ""), site().now()
         )

@@ -73,7 +73,7 @@ def _first_steps(session: Session, entries: Sequence[cookbook.ShelfEntry], *, ha
             "Copy your delivery address, paste the signing secret.",
             "Set up",
             url_for("setup.setup"),
-            endpoint is not None and endpoint.secret is not None and not endpoint.secret_is_ours,
+            endpoint is not None and endpoint.secret is not None,
         ),
         FirstStep(
             "Connect a service",
@@ -113,6 +113,9 @@ def _truth(
         return Truth("wait", "Four steps, then your store runs by itself.", "You can stop after each and come back.")
     if not on:
         return Truth("wait", "No recipe is on.", f"Events are kept, nothing is done about them. {events}")
+    if counted.retrying:
+        again = count(counted.retrying, "run is being tried again", "runs are being tried again")
+        return Truth("wait", f"{again[0].upper()}{again[1:]}.", f"Nothing for you to do. {_recipes(on)} {events}")
     return Truth("ok", "Your recipe works." if on == 1 else f"All {on} recipes work.", events)
 
 

@@ -35,7 +35,7 @@ def setup() -> ResponseReturnValue:
 def make(mode: str) -> ResponseReturnValue:
     """Makes the delivery address of one side."""
     with transaction(site().engine) as session:
-        endpoint_of(session, site().vault, merchant_id(), Mode(mode), site().now())
+        endpoint_of(session, merchant_id(), Mode(mode), site().now())
     return redirect(url_for("setup.setup", _anchor=mode))
 
 
@@ -44,7 +44,7 @@ def keep_secret(mode: str) -> ResponseReturnValue:
     """Takes the signing secret; the one before stays good for a day."""
     try:
         with transaction(site().engine) as session:
-            endpoint = endpoint_of(session, site().vault, merchant_id(), Mode(mode), site().now())
+            endpoint = endpoint_of(session, merchant_id(), Mode(mode), site().now())
             set_secret(session, site().vault, endpoint, request.form.get("secret", ""), site().now())
             until = endpoint.previous_until
     except EndpointError as error:
@@ -93,7 +93,7 @@ def _side(session: Session, mode: Mode) -> Side:
     return Side(
         mode=mode,
         address=delivery_url(site().settings, endpoint),
-        has_secret=endpoint.secret is not None and not endpoint.secret_is_ours,
+        has_secret=endpoint.secret is not None,
         overlap_until=overlap if overlap and overlap > site().now() else None,
         last_delivery=last_delivery_at(session, endpoint),
         refused=rejections(session, endpoint),

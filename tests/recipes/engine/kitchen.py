@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from recipes import engine as runs
 from recipes.clients import ClientCache
 from recipes.db import reading, transaction
 from recipes.inbox import store
-from recipes.models import Attempt, Connection, Endpoint, Recipe, RecipeVersion, Run, RunState
+from recipes.models import Attempt, Connection, Endpoint, Origin, Recipe, RecipeVersion, Run, RunState
 from recipes.rows import MerchantRows
 from recipes.spool import Delivery, Spool
 from recipes.vault import Place, Vault
@@ -77,9 +78,16 @@ class Kitchen:
             session.add(RecipeVersion(recipe_id=recipe.id, version=1, definition=definition, created_at=self.now))
         return recipe.id
 
-    def deliver(self, event: str, payload: Mapping[str, Any], *, occurred_at: datetime | None = None) -> None:
+    def deliver(
+        self,
+        event: str,
+        payload: Mapping[str, Any],
+        *,
+        occurred_at: datetime | None = None,
+        origin: Origin = Origin.WEBHOOK,
+    ) -> None:
         """An event that is stored at the present time."""
-        assert store(self.engine, [self._delivery(event, payload, occurred_at)]) == [True]
+        assert store(self.engine, [replace(self._delivery(event, payload, occurred_at), origin=origin)]) == [True]
 
     def spool(self, spool: Spool, event: str, payload: Mapping[str, Any]) -> None:
         """A delivery that came while the database could not take it."""
