@@ -53,6 +53,13 @@ class Settings(BaseSettings):
         description="Address under which Pocketsflow and browsers reach this installation; http:// and "
         "the bind address if not given.",
     )
+    trusted_proxies: int = Field(
+        default=0,
+        ge=0,
+        le=9,
+        description="How many reverse proxies stand in front, one behind the other; the browser's address is then "
+        "taken from what they add to X-Forwarded-For.",
+    )
     secret_key: SecretStr | None = Field(
         default=None,
         description="Signs sessions and forms, 32 characters or more; made at first start if not given.",

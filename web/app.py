@@ -7,6 +7,7 @@ from pathlib import Path
 from flask import Flask
 from flask_bootstrap import Bootstrap5
 from sqlalchemy import Engine
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from recipes.db import open_database
 from recipes.settings import Settings
@@ -57,4 +58,15 @@ def create_app(
     errors.add_to(app)
     for blueprint in pages.BLUEPRINTS:
         app.register_blueprint(blueprint)
+    _trust(app, settings.trusted_proxies)
     return app
+
+
+def _trust(app: Flask, proxies: int) -> None:
+    """Takes a browser's address from what this many proxies add to X-Forwarded-For, and nothing else from them.
+
+    How browsers reach us says POCKETWIRE_PUBLIC_URL. With the scheme taken from X-Forwarded-Proto, every form would
+    be refused behind a proxy that names itself as Host: the check of forms compares that with the referrer.
+    """
+    if proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=0)  # type: ignore[method-assign]

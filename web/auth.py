@@ -19,7 +19,9 @@ from sqlalchemy.orm import DeclarativeBase, scoped_session, sessionmaker
 from recipes.accounts import SHORTEST_PASSWORD, merchants_of
 from recipes.db import reading
 from recipes.models import Account, Merchant
+from web.devices import add_devices, known_device
 from web.site import site
+from web.throttle import email_of, sign_in_limits
 
 # Everything else asks for a sign-in. A test walks all routes and holds this list against them.
 PUBLIC = frozenset(
@@ -83,16 +85,14 @@ class SignInForm(LoginForm):
 
     def validate(self, **kwargs: Any) -> bool:
         """Whether the e-mail and password are an account's, and were not guessed at too often."""
-        throttle, now = site().sign_ins, site().now()
-        key = f"{request.remote_addr} {(self.email.data or '').strip().lower()}"
-        if throttle.is_closed(key, now):
+        email = email_of(self.email.data)
+        limits = sign_in_limits(request.remote_addr, email, known_device(email))
+        if not site().sign_ins.admit(limits, site().now()):
             self.form_errors.append("Too many tries. Wait ten minutes, then try again.")
             return False
         is_valid: bool = super().validate(**kwargs)
         if is_valid:
-            throttle.succeeded(key)
-        else:
-            throttle.failed(key, now)
+            site().sign_ins.take_back(limits)
         return is_valid
 
 
@@ -106,6 +106,7 @@ def add_auth(app: Flask, engine: Engine) -> None:
     security.login_manager.request_loader(lambda _request: None)  # type: ignore[no-untyped-call]
     # There are no roles to load, least of all for every static file.
     security.principal.identity_loaders.clear()
+    add_devices(app)
     app.before_request(_require_member)
     app.jinja_env.globals["is_new_here"] = _is_new_here
 

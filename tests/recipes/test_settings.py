@@ -27,6 +27,7 @@ def test_keys_are_made_once_and_only_for_the_owner(tmp_path: Path) -> None:
         ("POCKETWIRE_PUBLIC_URL", "pocketwire.example", "POCKETWIRE_PUBLIC_URL"),
         ("DATABASE_URL", "mysql://x", "DATABASE_URL"),
         ("POCKETWIRE_ENGINE_THREADS", "many", "POCKETWIRE_ENGINE_THREADS"),
+        ("POCKETWIRE_TRUSTED_PROXIES", "10.0.0.0/8", "How many reverse proxies"),
     ],
 )
 def test_a_wrong_value_is_named_in_one_sentence(

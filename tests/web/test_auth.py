@@ -1,7 +1,5 @@
 """Sign-in, sign-out, password, the first-run link, and several stores."""
 
-from datetime import timedelta
-
 from flask import Flask
 from sqlalchemy import Engine
 from sqlmodel import select
@@ -12,7 +10,6 @@ from recipes.models import Account, Membership, Merchant
 from tests.conftest import NOW
 from tests.web.browser import Browser
 from tests.web.conftest import PASSWORD, World, number
-from web.throttle import MOST_FAILURES, Throttle
 
 FIRST = {
     "store": "Acme Books",
@@ -50,26 +47,6 @@ def test_wrong_password_and_unknown_e_mail_read_the_same(nobody: Browser, world:
     unknown = nobody.post("/sign-in", {"email": "who@acme.example", "password": "not this one"}).text
     assert "The e-mail or the password is wrong." in wrong
     assert "The e-mail or the password is wrong." in unknown
-
-
-def test_guessing_is_slowed_down() -> None:
-    """Ten failures close the door for ten minutes; others are not shut out."""
-    throttle = Throttle()
-    for _ in range(MOST_FAILURES):
-        assert not throttle.is_closed("ada", NOW)
-        throttle.failed("ada", NOW)
-    assert throttle.is_closed("ada", NOW + timedelta(minutes=9))
-    assert not throttle.is_closed("grace", NOW)
-    assert not throttle.is_closed("ada", NOW + timedelta(minutes=10))
-
-
-def test_the_form_keeps_to_the_throttle(app: Flask, nobody: Browser, world: World) -> None:
-    """Even the right password has to wait once the door is closed."""
-    for _ in range(MOST_FAILURES):
-        app.extensions["pocketwire"].sign_ins.failed("127.0.0.1 owner@acme.example", NOW)
-    answer = nobody.post("/sign-in", {"email": "Owner@acme.example", "password": PASSWORD})
-    assert "Wait ten minutes" in answer.text
-    assert nobody.get("/").status_code == 302
 
 
 def test_an_account_that_was_closed_is_not_let_in(engine: Engine, owner: Browser, world: World) -> None:
