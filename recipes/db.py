@@ -33,7 +33,8 @@ class UTCDateTime(TypeDecorator[datetime]):
 
 def open_database(url: str, *, wait_seconds: float = 10.0) -> Engine:
     """An engine for `url` (sqlite:///path). wait_seconds: how long a locked file is waited for."""
-    engine = create_engine(url, connect_args={"timeout": wait_seconds})
+    # Errors go to the log, and what stands in a statement may be a secret.
+    engine = create_engine(url, connect_args={"timeout": wait_seconds}, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -1,9 +1,11 @@
 """Mail to merchants, through the mail server of the settings; without one, nothing is sent and the log says so."""
 
 import logging
+import queue
 import re
 import smtplib
 import ssl
+import threading
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import localtime, make_msgid
@@ -15,6 +17,7 @@ from recipes.settings import Settings
 logger = logging.getLogger(__name__)
 
 SECONDS = 20.0
+MOST_WAITING = 100
 SUBMISSION_PORT = 587
 SMTPS_PORT = 465
 _BARE = re.compile(r"(?P<spec>[^@\s,;<>]+@[^@\s,;<>]+)")
@@ -84,6 +87,42 @@ class Mailer:
             if server.username:
                 connection.login(unquote(server.username), unquote(server.password or ""))
             connection.send_message(message)
+
+
+class Outbox:
+    """Mail that nobody waits for: it is sent one after another by a thread that starts with the first one.
+
+    What still waits when the process ends is not sent.
+    """
+
+    def __init__(self, mailer: Mailer) -> None:
+        self._mailer = mailer
+        self._waiting: queue.Queue[tuple[str, str, str]] = queue.Queue(MOST_WAITING)
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether a mail server is set."""
+        return self._mailer.is_on
+
+    def post(self, recipient: str, *, subject: str, text: str) -> bool:
+        """Puts one mail in, as Mailer.send takes it, and returns at once; whether there was room for it."""
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._send, name="mail", daemon=True)
+                self._thread.start()
+        try:
+            self._waiting.put_nowait((recipient, subject, text))
+        except queue.Full:
+            logger.warning("a mail is not sent: %d others wait for the mail server", MOST_WAITING)
+            return False
+        return True
+
+    def _send(self) -> None:
+        while True:
+            recipient, subject, text = self._waiting.get()
+            self._mailer.send(recipient, subject=subject, text=text)
 
 
 def _address(text: str) -> Address:

@@ -1,15 +1,17 @@
-"""The pages: a Flask app that stands behind the receiver. It starts no thread."""
+"""The pages: a Flask app that stands behind the receiver. It starts no thread but the one that sends mail."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from flask import Flask
+from flask import Flask, request
 from flask_bootstrap import Bootstrap5
 from sqlalchemy import Engine
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from recipes.db import open_database
+from recipes.mail import Mailer, Outbox
 from recipes.settings import Settings
 from recipes.vault import Vault
 from recipes.wake import Waker
@@ -20,6 +22,14 @@ from web.security import protect
 from web.site import Site
 
 _ROOT = Path(__file__).parent
+
+
+class PagesApp(Flask):
+    """Flask, whose log names a page that failed by its route: some addresses let in whoever reads them."""
+
+    def log_exception(self, exc_info: Any) -> None:
+        """Logs what was raised while a page was made."""
+        self.logger.error("a page failed: %s %s", request.method, request.url_rule, exc_info=exc_info)
 
 
 def create_app(
@@ -33,7 +43,7 @@ def create_app(
 
     engine, vault: those of the settings if not given. now: gives the time, aware, in UTC.
     """
-    app = Flask("web", template_folder=str(_ROOT.parent / "templates"), static_folder="static")
+    app = PagesApp("web", template_folder=str(_ROOT.parent / "templates"), static_folder="static")
     engine = engine or open_database(settings.database)
     vault = vault or Vault.from_keys(settings.sealing_keys())
     app.extensions["pocketwire"] = Site(
@@ -43,6 +53,7 @@ def create_app(
         now=now,
         wake=Waker(settings.wake_pipe),
         choices=LiveChoices(vault, settings),
+        outbox=Outbox(Mailer(settings)),
     )
     app.config.update(
         SECRET_KEY=settings.signing_key(),

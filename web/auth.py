@@ -19,13 +19,23 @@ from sqlalchemy.orm import DeclarativeBase, scoped_session, sessionmaker
 from recipes.accounts import SHORTEST_PASSWORD, merchants_of
 from recipes.db import reading
 from recipes.models import Account, Merchant
+from web import forgotten
 from web.devices import add_devices, known_device
 from web.site import site
 from web.throttle import email_of, sign_in_limits
 
 # Everything else asks for a sign-in. A test walks all routes and holds this list against them.
 PUBLIC = frozenset(
-    {"static", "bootstrap.static", "health.healthz", "security.login", "security.logout", "first_run.welcome"}
+    {
+        "static",
+        "bootstrap.static",
+        "health.healthz",
+        "security.login",
+        "security.logout",
+        "security.forgot_password",
+        "security.reset_password",
+        "first_run.welcome",
+    }
 )
 
 
@@ -97,10 +107,18 @@ class SignInForm(LoginForm):
 
 
 def add_auth(app: Flask, engine: Engine) -> None:
-    """Adds sign-in, sign-out and the change of the password; closes every page that is not PUBLIC."""
+    """Adds sign-in, sign-out and both ways to another password; closes every page that is not PUBLIC."""
     app.config.update(_SETTINGS)
+    app.config.update(forgotten.SETTINGS)
     accounts = Accounts(engine)
-    security = Security(app, accounts, login_form=SignInForm)
+    security = Security(
+        app,
+        accounts,
+        login_form=SignInForm,
+        forgot_password_form=forgotten.ForgottenForm,
+        mail_util_cls=forgotten.Mails,
+    )
+    forgotten.add_to(security)
     security.want_json(lambda _request: False)
     # Only a session signs in: without this a token in an address or a header would as well.
     security.login_manager.request_loader(lambda _request: None)  # type: ignore[no-untyped-call]

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 from flask import Flask, Response, after_this_request, current_app, request
-from flask_security import UserMixin, user_authenticated
+from flask_security import UserMixin, password_reset, user_authenticated
 from itsdangerous import BadSignature, Signer
 
 COOKIE = "pocketwire-device"
@@ -16,8 +16,10 @@ MAX_AGE_SECONDS = 365 * 24 * 60 * 60
 
 
 def add_devices(app: Flask) -> None:
-    """From now on a browser is known by whoever has signed in with it last."""
+    """From now on a browser is known by whoever has signed in with it last, or chosen another password by mail."""
     user_authenticated.connect(remember_device, app)
+    # Who had to choose another password had often tried too many before.
+    password_reset.connect(remember_device, app)
 
 
 def known_device(email: str) -> str | None:

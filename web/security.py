@@ -17,6 +17,8 @@ CONTENT_POLICY = "; ".join(
     )
 )
 LARGEST_FORM = 512 * 1024
+# Their addresses let in whoever has them: no request that comes from such a page may tell where it comes from.
+_SECRET_ADDRESSES = frozenset({"security.reset_password", "first_run.welcome"})
 
 
 def protect(app: Flask, *, is_https: bool) -> None:
@@ -43,7 +45,7 @@ def protect(app: Flask, *, is_https: bool) -> None:
         headers["Content-Security-Policy"] = CONTENT_POLICY
         headers["X-Content-Type-Options"] = "nosniff"
         headers["X-Frame-Options"] = "DENY"
-        headers["Referrer-Policy"] = "same-origin"
+        headers["Referrer-Policy"] = "no-referrer" if request.endpoint in _SECRET_ADDRESSES else "same-origin"
         headers["Cross-Origin-Opener-Policy"] = "same-origin"
         headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
         if is_https:

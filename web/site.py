@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from flask import current_app, g
 from sqlalchemy import Engine
 
+from recipes.mail import Outbox
 from recipes.models import Merchant, Mode
 from recipes.settings import Settings
 from recipes.vault import Vault
@@ -22,7 +23,8 @@ class Site:
     """Kept as `app.extensions["pocketwire"]`.
 
     now: the time, aware, in UTC. wake: tells the engine that there is something to do. choices: what can be chosen
-    for a recipe's fields. send_sample: sends a signed sample delivery to our own receiver; None where there is none.
+    for a recipe's fields. outbox: takes mail. send_sample: sends a signed sample delivery to our own receiver; None
+    where there is none. sign_ins: counts tries to sign in. forgotten: counts who asks for another password.
     """
 
     settings: Settings
@@ -31,8 +33,10 @@ class Site:
     now: Callable[[], datetime]
     wake: Callable[[], None]
     choices: LiveChoices
+    outbox: Outbox
     send_sample: SendSample | None = None
     sign_ins: Throttle = field(default_factory=Throttle)
+    forgotten: Throttle = field(default_factory=lambda: Throttle(timedelta(hours=1)))
 
 
 def site() -> Site:

@@ -50,7 +50,7 @@ def test_every_page_is_sound_and_fits_a_phone(places: Sequence[str], page: Page,
     """Light and dark, whatever a buyer wrote. What a console says fails the test at its end, with the window."""
     gate = open_window(viewport=PHONE)
     page.set_viewport_size(PHONE)
-    for window, place in [*((page, place) for place in places), (gate, "/sign-in")]:
+    for window, place in [*((page, place) for place in places), (gate, "/sign-in"), (gate, "/forgotten-password")]:
         answer = window.goto(place)
         assert answer
         assert answer.status == 200, place

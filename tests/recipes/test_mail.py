@@ -1,6 +1,5 @@
 """Mail: sent through a real server on loopback, harmless in its headers, and never a reason to fail."""
 
-import contextlib
 import logging
 import socket
 import threading
@@ -8,78 +7,39 @@ from collections.abc import Iterator
 
 import pytest
 
-from recipes.mail import Mailer
+from recipes.mail import MOST_WAITING, Mailer, Outbox
 from recipes.settings import Settings, load_settings
-
-
-class Server:
-    """Takes mail by SMTP on loopback; `said` holds the lines that came, `accepts` is what it answers to a mail."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Ends it, also where nobody has come."""
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
-            pass
-        self._thread.join()
-        self._listener.close()
-
-    @property
-    def message(self) -> str:
-        """The mail as it came."""
-        return "\n".join(self.said[self.said.index("data") + 1 : self.said.index(".")])
-
-    def _serve(self) -> None:
-        connection, _ = self._listener.accept()
-        # A client that goes away in the middle is no failure of the server.
-        with contextlib.suppress(OSError), connection, connection.makefile("rwb", buffering=0) as stream:
-            stream.write(b"220 ready\r\n")
-            in_data = False
-            for raw in stream:
-                line = raw.decode().rstrip("\r\n")
-                self.said.append(line)
-                if in_data and line != ".":
-                    continue
-                in_data = line.upper() == "DATA"
-                if line == "QUIT":
-                    stream.write(b"221 bye\r\n")
-                    return
-                stream.write(b"354 go on\r\n" if in_data else b"250 fine\r\n")
+from tests.mail_server import MailServer, mail_server
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server() -> Iterator[MailServer]:
     """A mail server."""
-    server = Server()
-    yield server
-    server.close()
+    with mail_server() as server:
+        yield server
 
 
 def mailer(settings: Settings, server: str, sender: str = "Pocketwire <bot@example.com>") -> Mailer:
     return Mailer(load_settings(_env_file=None, data_dir=settings.data_dir, mail_server=server, mail_from=sender))
 
 
-def test_a_mail_arrives(settings: Settings, server: Server) -> None:
-    sent = mailer(settings, f"smtp://127.0.0.1:{server.port}").send(
+def test_a_mail_arrives(settings: Settings, server: MailServer) -> None:
+    sent = mailer(settings, server.url).send(
         "ada@example.com", subject="Reconnect Mailchimp: 12 runs are waiting", text="Nothing is lost.\n"
     )
     assert sent
-    assert "From: Pocketwire <bot@example.com>" in server.message
-    assert "To: ada@example.com" in server.message
-    assert "Subject: Reconnect Mailchimp: 12 runs are waiting" in server.message
-    assert server.message.endswith("Nothing is lost.")
+    mail = server.next_text()
+    assert "From: Pocketwire <bot@example.com>" in mail
+    assert "To: ada@example.com" in mail
+    assert "Subject: Reconnect Mailchimp: 12 runs are waiting" in mail
+    assert mail.endswith("Nothing is lost.")
 
 
-def test_a_line_break_in_the_subject_adds_no_header(settings: Settings, server: Server) -> None:
-    mailer(settings, f"smtp://127.0.0.1:{server.port}").send(
+def test_a_line_break_in_the_subject_adds_no_header(settings: Settings, server: MailServer) -> None:
+    mailer(settings, server.url).send(
         "ada@example.com", subject="Hello\r\nBcc: eve@example.com\r\n\r\nBody", text="Text"
     )
-    headers = server.message.split("\n\n")[0]
+    headers = server.next_text().split("\n\n")[0]
     assert "\nBcc:" not in headers
     assert "Subject: Hello Bcc: eve@example.com Body" in headers
 
@@ -88,9 +48,9 @@ def test_a_line_break_in_the_subject_adds_no_header(settings: Settings, server: 
     "recipient", ["ada@example.com\nBcc: eve@example.com", "ada@example.com, eve@example.com", "", "nobody"]
 )
 def test_a_recipient_is_one_address_and_nothing_else(
-    settings: Settings, server: Server, recipient: str, caplog: pytest.LogCaptureFixture
+    settings: Settings, server: MailServer, recipient: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert not mailer(settings, f"smtp://127.0.0.1:{server.port}").send(recipient, subject="Hi", text="Text")
+    assert not mailer(settings, server.url).send(recipient, subject="Hi", text="Text")
     assert server.said == []
     assert "eve@example.com" not in caplog.text
 
@@ -116,9 +76,45 @@ def test_a_server_that_is_away_is_no_reason_to_fail(settings: Settings, caplog: 
     assert "hunter2" not in caplog.text + repr(away)
 
 
-def test_a_password_never_goes_in_the_clear(settings: Settings, server: Server) -> None:
+def test_a_password_never_goes_in_the_clear(settings: Settings, server: MailServer) -> None:
     """The server offers no STARTTLS: better no mail than a password that anyone can read."""
     assert not mailer(settings, f"smtp://user:hunter2@127.0.0.1:{server.port}").send(
         "ada@example.com", subject="Hi", text="Text"
     )
     assert not any("AUTH" in line or "MAIL" in line for line in server.said)
+
+
+class Slow(Mailer):
+    """A mailer whose server takes each mail only when it is told to."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.sent: list[str] = []
+        self.begun, self.goes_on = threading.Semaphore(0), threading.Semaphore(0)
+
+    def send(self, recipient: str, *, subject: str, text: str) -> bool:
+        """Says that it has begun, waits, then keeps the subject."""
+        self.begun.release()
+        self.goes_on.acquire()
+        self.sent.append(subject)
+        return True
+
+
+def test_an_outbox_sends_one_after_another_and_nobody_waits(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While the mail server is slow, a page answers at once; and what waits does not grow without end."""
+    slow = Slow(settings)
+    outbox = Outbox(slow)
+    assert outbox.post("ada@example.com", subject="first", text="Text")
+    slow.begun.acquire()
+    assert all(outbox.post("ada@example.com", subject=str(n), text="Text") for n in range(MOST_WAITING))
+    assert not outbox.post("eve@example.com", subject="too many", text="Text")
+    assert "a mail is not sent" in caplog.text
+    assert "example.com" not in caplog.text
+    assert slow.sent == []
+    for _ in range(MOST_WAITING):
+        slow.goes_on.release()
+        slow.begun.acquire()
+    assert slow.sent == ["first", *(str(n) for n in range(MOST_WAITING - 1))]
+    slow.goes_on.release()

@@ -4,7 +4,7 @@ from flask import Flask
 from sqlalchemy import Engine
 from sqlmodel import select
 
-from recipes.accounts import first_run_token
+from recipes.accounts import change_password, first_run_token
 from recipes.db import reading, transaction
 from recipes.models import Account, Membership, Merchant
 from tests.conftest import NOW
@@ -67,6 +67,18 @@ def test_password_change(engine: Engine, owner: Browser, app: Flask, world: Worl
     assert other.get("/").status_code == 302
     assert sign_in(other, "another long password") == 302
     assert other.get("/").status_code == 200
+
+
+def test_password_set_by_the_operator(engine: Engine, owner: Browser, nobody: Browser, world: World) -> None:
+    """Ends every session there was, kept ones too, and lets in with the new one."""
+    assert sign_in(nobody, remember="y") == 302
+    assert nobody.client.get_cookie("pocketwire-remember") is not None
+    with transaction(engine) as session:
+        change_password(session, "owner@acme.example", "another long password")
+    assert owner.get("/").status_code == 302
+    assert nobody.get("/").status_code == 302
+    assert sign_in(owner, "another long password") == 302
+    assert owner.get("/").status_code == 200
 
 
 def test_short_new_password_is_refused(owner: Browser) -> None:

@@ -114,7 +114,10 @@ def test_whoever_is_not_signed_in_is_sent_to_sign_in(app: Flask, world: World, n
         assert (answer.status_code, answer.location.split("?")[0]) == (302, "/sign-in"), (method, url)
 
 
-@pytest.mark.parametrize("path", ["/static/app.css", "/bootstrap/static/css/bootstrap.min.css", "/healthz", "/sign-in"])
+@pytest.mark.parametrize(
+    "path",
+    ["/static/app.css", "/bootstrap/static/css/bootstrap.min.css", "/healthz", "/sign-in", "/forgotten-password"],
+)
 def test_public_pages_answer_to_nobody(nobody: Browser, path: str) -> None:
     """What the sign-in page needs is there before signing in."""
     assert nobody.get(path).status_code == 200
