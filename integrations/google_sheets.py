@@ -11,10 +11,10 @@ from google.auth.transport.requests import AuthorizedSession, Request
 from gspread.urls import DRIVE_FILES_API_V3_URL, SPREADSHEET_DRIVE_URL
 from pydantic import SecretStr, field_validator
 
+from integrations.deadline import TIMEOUTS, Timeouts, limited
 from integrations.errors import ActionError, Permanent, Temporary, Unauthorized
 from integrations.failures import HttpError, excerpt, http_error, redact, retry_after
 from integrations.google import ServiceAccount, moved, read_key_file
-from integrations.http import TIMEOUTS, Timeouts
 from integrations.kit import Call, Form, Integration, Option, Outcome, action, choice, document, pairs, text
 from integrations.worksheet import Worksheet
 
@@ -50,11 +50,11 @@ class _OneAttempt(gspread.HTTPClient):
 
     def __init__(self, account: ServiceAccount, base: str, timeouts: Timeouts) -> None:
         # The session must not renew a refused token and send again by itself.
-        session = AuthorizedSession(account, refresh_status_codes=(), auth_request=Request(requests.Session()))
-        super().__init__(account, session)
+        tokens = Request(limited(requests.Session(), timeouts))
+        session = AuthorizedSession(account, refresh_status_codes=(), auth_request=tokens)
+        super().__init__(account, limited(session, timeouts))
         self.account = account
         self._base = base
-        self.set_timeout(timeouts.pair)
 
     def request(
         self,
@@ -75,7 +75,6 @@ class _OneAttempt(gspread.HTTPClient):
             json=json,
             files=files,
             headers=headers,
-            timeout=self.timeout,
             allow_redirects=False,
         )
         if 200 <= answer.status_code < 300:

@@ -4,18 +4,14 @@ import ipaddress
 import json
 import logging
 import socket
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import DecodeError, ProtocolError, ReadTimeoutError
 
+from integrations.deadline import TIMEOUTS, DeadlineAdapter, PlainConnection, Timeouts, TLSConnection, limited
 from integrations.failures import (
     AddressRefused,
     HttpError,
@@ -52,22 +48,6 @@ LARGEST_ANSWER = 4 * 1024 * 1024
 logging.getLogger("urllib3").setLevel(logging.WARNING)
 
 
-@dataclass(frozen=True)
-class Timeouts:
-    """Seconds: to connect, and for the whole call where the client allows."""
-
-    connect: float = 5.0
-    total: float = 30.0
-
-    @property
-    def pair(self) -> tuple[float, float]:
-        """Connect and read time-out as requests takes them."""
-        return self.connect, max(self.total - self.connect, 0.05)
-
-
-TIMEOUTS = Timeouts()
-
-
 class Service:
     """A small JSON client over one pooled session; make one per connection and share it between threads.
 
@@ -79,16 +59,10 @@ class Service:
         self, base: str, headers: Mapping[str, str], *, guarded: bool = False, timeouts: Timeouts = TIMEOUTS
     ) -> None:
         self._base = base.rstrip("/")
-        self._timeouts = timeouts
-        self._session = requests.Session()
+        self._session = limited(requests.Session(), timeouts, _GuardedAdapter if guarded else DeadlineAdapter)
         # A proxy from the environment would be the peer that the guard sees.
         self._session.trust_env = not guarded
         self._session.headers.update(headers)
-        # Nothing a service leaves with one call goes out with the next.
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        adapter = _GuardedAdapter if guarded else HTTPAdapter
-        for scheme in ("https://", "http://"):
-            self._session.mount(scheme, adapter(max_retries=0, pool_maxsize=16))
 
     def __repr__(self) -> str:
         return f"Service({self._base!r})"
@@ -103,24 +77,22 @@ class Service:
         params: Mapping[str, str] | None = None,
     ) -> Any:
         """The JSON of a 2xx answer, None where it has no body. Raises HttpError, UnreadableAnswer, requests' own."""
-        ends_at = time.monotonic() + self._timeouts.total
         with self._session.request(
             method,
             self._base + path,
             json=json_body,
             data=form_body,
             params=params,
-            timeout=self._timeouts.pair,
             allow_redirects=False,
             stream=True,
         ) as answer:
-            return _json_of(answer, ends_at)
+            return _json_of(answer)
 
 
-def _json_of(answer: requests.Response, ends_at: float) -> Any:
+def _json_of(answer: requests.Response) -> Any:
     accepted = 200 <= answer.status_code < 300
     try:
-        body = _read(answer, ends_at)
+        body = _read(answer)
     except (requests.exceptions.RequestException, UnreadableAnswer):
         if accepted:
             raise
@@ -135,14 +107,11 @@ def _json_of(answer: requests.Response, ends_at: float) -> Any:
         raise UnreadableAnswer(f"HTTP {answer.status_code}") from error
 
 
-def _read(answer: requests.Response, ends_at: float) -> bytes:
-    # requests' time-out is per read: a service that trickles would hold a thread for ever.
+def _read(answer: requests.Response) -> bytes:
     chunks = bytearray()
     # read1 gives what is there, decoded; a read of a size waits until there is so much.
     while chunk := _some(answer):
         chunks += chunk
-        if time.monotonic() > ends_at:
-            raise requests.exceptions.ReadTimeout("the whole answer took too long")
         if len(chunks) > LARGEST_ANSWER:
             raise UnreadableAnswer("the answer is too large")
     return bytes(chunks)
@@ -182,25 +151,22 @@ def _checked(sock: socket.socket) -> socket.socket:
     return sock
 
 
-class _GuardedHTTPConnection(HTTPConnection):
+class _GuardedPlainConnection(PlainConnection):
     def _new_conn(self) -> socket.socket:
         return _checked(super()._new_conn())
 
 
-class _GuardedHTTPSConnection(HTTPSConnection):
-    def _new_conn(self) -> socket.socket:
-        return _checked(super()._new_conn())
+class _GuardedTLSConnection(_GuardedPlainConnection, TLSConnection):
+    pass
 
 
-class _GuardedHTTPPool(HTTPConnectionPool):
-    ConnectionCls = _GuardedHTTPConnection
+class _GuardedPlainPool(HTTPConnectionPool):
+    ConnectionCls = _GuardedPlainConnection
 
 
-class _GuardedHTTPSPool(HTTPSConnectionPool):
-    ConnectionCls = _GuardedHTTPSConnection
+class _GuardedTLSPool(HTTPSConnectionPool):
+    ConnectionCls = _GuardedTLSConnection
 
 
-class _GuardedAdapter(HTTPAdapter):
-    def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, **options)
-        self.poolmanager.pool_classes_by_scheme = {"http": _GuardedHTTPPool, "https": _GuardedHTTPSPool}
+class _GuardedAdapter(DeadlineAdapter):
+    pools = {"http": _GuardedPlainPool, "https": _GuardedTLSPool}  # noqa: RUF012 - typed where it is declared

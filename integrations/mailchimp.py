@@ -10,9 +10,9 @@ from mailchimp_marketing.api.root_api import RootApi
 from mailchimp_marketing.api_client import ApiClient, ApiClientError
 from pydantic import SecretStr
 
+from integrations.deadline import TIMEOUTS, Timeouts, limited
 from integrations.errors import ActionError, Permanent, Temporary, Unauthorized
 from integrations.failures import HttpError, excerpt, http_error, network_error, parsed
-from integrations.http import TIMEOUTS, Timeouts
 from integrations.kit import Call, Form, Integration, Option, Outcome, action, choice, secret, text, toggle
 
 TITLE = "Mailchimp"
@@ -37,7 +37,8 @@ class _OneAttempt(ApiClient):
     """
 
     def __init__(self, api_key: str, base: str, timeouts: Timeouts) -> None:
-        super().__init__({"api_key": api_key, "timeout": timeouts.pair})  # type: ignore[no-untyped-call]
+        super().__init__({"api_key": api_key})  # type: ignore[no-untyped-call]
+        self._session = limited(requests.Session(), timeouts)
         self.host = base
         # Else it replaces the word "server" anywhere in an address, also in an audience's id.
         self.server = ""
@@ -46,14 +47,13 @@ class _OneAttempt(ApiClient):
         self, method: str, url: str, query_params: Any = None, headers: Any = None, body: Any = None
     ) -> requests.Response:
         """A 204, or a 2xx that is JSON. Raises HttpError, ValueError where it is not JSON, requests' own."""
-        answer = requests.request(
+        answer = self._session.request(
             method,
             url,
             params=query_params,
             json=body,
             headers=headers,
             auth=("pocketwire", self.api_key),
-            timeout=self.timeout,
             allow_redirects=False,
         )
         if not 200 <= answer.status_code < 300:

@@ -4,19 +4,17 @@ import logging
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from http.client import HTTPException
-from ssl import create_default_context
-from typing import Any
-from urllib.error import HTTPError
-from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
+from typing import Any, cast
+from urllib.request import Request
 
+import requests
 from pydantic import SecretStr
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 
+from integrations.deadline import TIMEOUTS, Timeouts, limited
 from integrations.errors import ActionError, Permanent, Temporary, Unauthorized, Unsure
 from integrations.failures import excerpt, redact, retry_after, status_error
-from integrations.http import TIMEOUTS, Timeouts
 from integrations.kit import Call, Form, Integration, Option, Outcome, action, choice, lines, secret, text
 
 TITLE = "Slack"
@@ -36,46 +34,35 @@ class Credentials(Form):
     )
 
 
-class _NoRedirects(HTTPRedirectHandler):
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        """No request: the redirect stays the answer. The token would travel along, to any host."""
-
-
 # The client writes answers and network failures to its log by itself, buyers' data and all.
 _SILENT = logging.getLogger(f"{__name__}.client")
 _SILENT.setLevel(logging.CRITICAL + 1)
 
 
 class _OneAttempt(WebClient):
-    """The vendor's client, save that no redirect is followed and every status is an answer."""
+    """The vendor's client, save for how it sends: no redirect is followed, and every status is an answer.
 
-    def __init__(self, token: str, **options: Any) -> None:
-        super().__init__(token, **options)
-        # One context for all calls: reading the system's certificates takes longer than a call.
-        self._opener = build_opener(_NoRedirects, HTTPSHandler(context=create_default_context()))
+    Its own way follows redirects to any host, token and all, and has a time-out for each piece only.
+    """
+
+    def __init__(self, token: str, base: str, timeouts: Timeouts) -> None:
+        # The default handlers send again when the connection breaks after delivery.
+        super().__init__(token, base_url=base, retry_handlers=[], logger=_SILENT)
+        self._session = limited(requests.Session(), timeouts)
 
     def _perform_urllib_http_request_internal(self, url: str, req: Request) -> dict[str, Any]:
-        try:
-            answer = self._opener.open(req, timeout=self.timeout)
-        except HTTPError as error:
-            answer = error
-        with answer:
-            return {
-                "status": answer.status,
-                "headers": answer.headers,
-                "body": answer.read().decode("utf-8", "replace"),
-            }
+        body = cast("bytes | None", req.data)
+        answer = self._session.post(url, data=body, headers=dict(req.header_items()), allow_redirects=False)
+        return {
+            "status": answer.status_code,
+            "headers": answer.headers,
+            "body": answer.content.decode("utf-8", "replace"),
+        }
 
 
 def connect(credentials: Credentials, base: str, timeouts: Timeouts = TIMEOUTS, /) -> WebClient:
-    """A client that sends once: the default handlers send again when the connection breaks after delivery."""
-    return _OneAttempt(
-        credentials.bot_token.get_secret_value(),
-        base_url=base,
-        timeout=timeouts.total,
-        retry_handlers=[],
-        logger=_SILENT,
-    )
+    """A client that speaks for the app."""
+    return _OneAttempt(credentials.bot_token.get_secret_value(), base, timeouts)
 
 
 _RECONNECT = {
@@ -174,7 +161,7 @@ def was_posted(call: Call, form: Message) -> Outcome | None:
     """
     try:
         page = call.client.conversations_history(channel=form.channel, include_all_metadata=True, limit=PAGE)
-    except (SlackClientError, OSError, HTTPException):
+    except (SlackClientError, OSError):
         return None
     for message in page.get("messages") or ():
         if message.get("metadata") == _mark(call):

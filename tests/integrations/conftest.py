@@ -1,6 +1,7 @@
 """Fixtures for tests that let real clients call a stand-in on loopback."""
 
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -23,8 +24,8 @@ def start_vendor() -> Iterator[StartVendor]:
     """Starts stand-ins, `start_vendor("slack.openapi.json", "/api")`; at the end none may have seen a wrong request."""
     started: list[Vendor] = []
 
-    def start(description: str, prefix: str = "") -> Vendor:
-        vendor = Vendor(description, prefix)
+    def start(description: str, prefix: str = "", tls: ssl.SSLContext | None = None) -> Vendor:
+        vendor = Vendor(description, prefix, tls)
         started.append(vendor)
         return vendor
 

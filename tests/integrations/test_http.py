@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import requests
-from werkzeug.wrappers import Request, Response
+from werkzeug.wrappers import Response
 
 from integrations.errors import Permanent
 from integrations.http import (
@@ -73,17 +73,6 @@ def test_an_endless_answer_is_cut(vendor: Vendor, status: int, raised: type[Exce
     vendor.script = [Response(b"x" * (LARGEST_ANSWER + 100_000), status)]
     with pytest.raises(raised):
         Service(vendor.url, {}).call("GET", "/things")
-
-
-def test_a_trickling_answer_ends_with_the_whole_calls_time(vendor: Vendor) -> None:
-    """The time-out of requests starts anew with each byte: such a service would hold a thread for ever."""
-
-    def trickle(request: Request) -> Response:
-        return Response((b" " * 20_000 for _ in iter(lambda: vendor.pause(0.05), None)), 200)
-
-    vendor.script = [trickle]
-    with pytest.raises(requests.exceptions.ReadTimeout, match="the whole answer took too long"):
-        Service(vendor.url, {}, timeouts=SHORT).call("GET", "/things")
 
 
 def test_silence_ends_with_the_time_out_and_is_not_sent_again(vendor: Vendor) -> None:

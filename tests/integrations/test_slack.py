@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import requests
 from werkzeug.wrappers import Request, Response
 
 from integrations.errors import ActionError, Permanent, Temporary, Unauthorized, Unsure
@@ -259,7 +260,7 @@ def test_nothing_is_sent_again_and_the_time_out_is_ours(vendor: Vendor) -> None:
     """Sending again after a time-out would post twice."""
     vendor.answers[POST] = vendor.hang
     client = connect(CREDENTIALS, vendor.url, Timeouts(connect=0.2, total=0.4))
-    with pytest.raises(TimeoutError) as caught:
+    with pytest.raises(requests.exceptions.ReadTimeout) as caught:
         client.chat_postMessage(channel="C1", text="Hello")
     assert isinstance(integration.error(caught.value), Unsure)
     assert len(vendor.calls) == 1

@@ -4,11 +4,13 @@ The descriptions lie beside the repository, in `../shared/specs`. Where they are
 but not checked, and answers are those that the test plans, else an empty JSON object.
 """
 
+import contextlib
 import json
 import re
 import socket
+import ssl
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from tests.integrations.samples import followed, sample_of
 
 DESCRIPTIONS = Path(__file__).resolve().parents[3] / "shared" / "specs"
 LONGEST_SILENCE = 30.0
+TRICKLE_SECONDS, TRICKLES = 0.02, 150  # three seconds, so that a test without a time-out fails and does not hang
 
 Answer = Response | Callable[[Request], Response]
 
@@ -46,13 +49,14 @@ class Vendor:
     """One vendor's API on a free port of 127.0.0.1.
 
     description: a file's name among DESCRIPTIONS. prefix: what the vendor puts before the described paths.
+    tls: the server's side of TLS, if it is to be spoken.
     url: the API's address, prefix and all, for the client. calls: every request that arrived, in order.
     problems: in words, what the vendor's description refuses. script: answers given next, each once, to valid
     requests. answers: standing answers by route, such as "PUT /lists/{list_id}". beside: the same for
     addresses that the description leaves out.
     """
 
-    def __init__(self, description: str, prefix: str = "") -> None:
+    def __init__(self, description: str, prefix: str = "", tls: ssl.SSLContext | None = None) -> None:
         self.calls: list[Request] = []
         self.problems: list[str] = []
         self.script: list[Answer] = []
@@ -61,9 +65,9 @@ class Vendor:
         self._prefix = prefix
         self._released = threading.Event()
         self._server = make_server(
-            "127.0.0.1", 0, Request.application(self._respond), threaded=True, request_handler=_Quiet
+            "127.0.0.1", 0, Request.application(self._respond), threaded=True, request_handler=_Quiet, ssl_context=tls
         )
-        self.url = f"http://127.0.0.1:{self._server.server_port}{prefix}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_port}{prefix}"
         self._document = _description(description, self.url)
         self._api = OpenAPI.from_dict(self._document, config=_UNCHECKED) if self._document else None
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.005,), daemon=True)
@@ -85,6 +89,25 @@ class Vendor:
         self._released.wait(LONGEST_SILENCE)
         return Response(status=500)
 
+    def trickle_head(self, request: Request) -> Response:
+        """An answer whose head comes byte by byte and does not end."""
+        connection: socket.socket = request.environ["werkzeug.socket"]
+        with contextlib.suppress(OSError):  # the client has given up
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+            for piece in self._trickle(b"a"):
+                connection.sendall(piece)
+        return self.drop(request)
+
+    def trickle_body(self, request: Request) -> Response:
+        """An answer whose body comes byte by byte."""
+        return Response(self._trickle(b" "), 200, content_type="application/json")
+
+    def _trickle(self, piece: bytes) -> Iterator[bytes]:
+        for _ in range(TRICKLES):
+            if self.pause(TRICKLE_SECONDS):
+                return
+            yield piece
+
     def pause(self, seconds: float) -> bool:
         """Waits, or ends at once when the stand-in is closed. True if it is closed."""
         return self._released.wait(seconds)
@@ -92,7 +115,8 @@ class Vendor:
     def drop(self, request: Request) -> Response:
         """The request was read; then the connection breaks."""
         connection: socket.socket = request.environ["werkzeug.socket"]
-        connection.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):  # the client was faster
+            connection.shutdown(socket.SHUT_RDWR)
         return Response(status=500)
 
     def _respond(self, request: Request) -> Response:
