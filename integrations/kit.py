@@ -99,7 +99,8 @@ class Action:
     """Something an integration can do.
 
     repeatable: doing it twice has the effect of doing it once, so a lost answer is simply tried again.
-    one_at_a_time: runs of one connection happen one after another whoever the buyer is, as for rows of a sheet.
+    one_at_a_time: the choices of its form that name a thing which takes one call at a time, whoever the buyer is, such
+    as a sheet that is read before a row is put into it.
     already_done: asks the service whether a call with this key happened: what it did, or None if it cannot tell.
     """
 
@@ -108,7 +109,7 @@ class Action:
     form: type[Form]
     perform: Callable[[Call, Any], Outcome]
     repeatable: bool
-    one_at_a_time: bool = False
+    one_at_a_time: tuple[str, ...] = ()
     already_done: Callable[[Call, Any], Outcome | None] | None = None
     help: str = ""
 
@@ -117,7 +118,7 @@ def action(
     title: str,
     *,
     repeatable: bool,
-    one_at_a_time: bool = False,
+    one_at_a_time: tuple[str, ...] = (),
     already_done: Callable[[Call, Any], Outcome | None] | None = None,
     help: str = "",  # noqa: A002
 ) -> Callable[[Callable[[Call, Any], Outcome]], Action]:
@@ -125,6 +126,10 @@ def action(
 
     def declare(function: Callable[[Call, Any], Outcome]) -> Action:
         form = get_type_hints(function)["form"]
+        choices = {spec.name for spec in fields(form) if spec.kind is Kind.CHOICE}
+        if not set(one_at_a_time) <= choices:
+            # Only a choice is known before the run: all else is filled in from its event.
+            raise TypeError(f"{function.__name__}: one_at_a_time may name choices only")
         return Action(
             name=function.__name__,
             title=title,

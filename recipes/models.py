@@ -345,8 +345,8 @@ _OPEN, _DUE, _TROUBLED = _one_of(OPEN_STATES), _one_of(DUE_STATES), _one_of(TROU
 class Run(SQLModel, table=True):
     """One recipe for one event. Unique (event, recipe) but for repeats asked for by the merchant (`again` > 0).
 
-    `lane` is what must happen one after another, `order_at` with `event_id` the place in it. `step` counts from 0.
-    `attempt` counts tries of the present step. `lease` names the engine that has the run, until `lease_until`.
+    `lane` is what must happen one after another (engine/lanes.py), `order_at` with `event_id` the place in it. `step`
+    counts from 0, `attempt` tries of the present step. `lease` names the engine that has the run, until `lease_until`.
     `doubt`: an earlier try may have happened, so the service is asked before the next. `outcome` is a sentence.
     """
 

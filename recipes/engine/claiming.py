@@ -1,6 +1,7 @@
 """Which runs go next: due, first on their lane, connection active and within its limits."""
 
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -9,6 +10,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from recipes.definition import Definition
+from recipes.engine.lanes import lock_of
 from recipes.engine.limits import Limits
 from recipes.models import (
     DUE_STATES,
@@ -50,7 +52,12 @@ class Claimed:
 
 def claim(session: Session, *, now: datetime, lease: str, limits: Limits, limit: int) -> list[Claimed]:
     """Takes up to `limit` runs for `lease`, so that no other has them. Each counts as an attempt from here on."""
-    running = _running(session)
+    under_way = _under_way(session)
+    running = Counter(connection_id for connection_id, _ in under_way)
+    locked: dict[int | None, set[str]] = defaultdict(set)
+    for connection_id, lane in under_way:
+        if lock := lock_of(lane):
+            locked[connection_id].add(lock)
     taken: list[int] = []
     for connection_id, app in _connections_due(session, now):
         room = limit - len(taken)
@@ -58,7 +65,7 @@ def claim(session: Session, *, now: datetime, lease: str, limits: Limits, limit:
             room = min(room, limits.room(connection_id, app, running, now))
         if room <= 0:
             continue
-        heads = _first_on_their_lanes(session, connection_id, now, room)
+        heads = _free_heads(session, connection_id, now, room, locked[connection_id])
         if connection_id is not None:
             limits.called(connection_id, app, len(heads), now)
         taken += heads
@@ -74,13 +81,13 @@ def claim(session: Session, *, now: datetime, lease: str, limits: Limits, limit:
     return _load(session, ids)
 
 
-def _running(session: Session) -> dict[int | None, int]:
-    counted = (
-        select(col(Run.connection_id), func.count())
-        .where(among(col(Run.state), OPEN_STATES), col(Run.state) == RunState.RUNNING)
-        .group_by(col(Run.connection_id))
+def _under_way(session: Session) -> Sequence[tuple[int | None, str]]:
+    found = session.execute(
+        select(col(Run.connection_id), col(Run.lane)).where(
+            among(col(Run.state), OPEN_STATES), col(Run.state) == RunState.RUNNING
+        )
     )
-    return {row[0]: row[1] for row in session.execute(counted)}
+    return [(connection_id, lane) for connection_id, lane in found]
 
 
 def _connections_due(session: Session, now: datetime) -> Sequence[tuple[int | None, str]]:
@@ -98,7 +105,34 @@ def _connections_due(session: Session, now: datetime) -> Sequence[tuple[int | No
     return [(connection_id, app or "") for connection_id, app in found]
 
 
-def _first_on_their_lanes(session: Session, connection_id: int | None, now: datetime, room: int) -> list[int]:
+def _free_heads(session: Session, connection_id: int | None, now: datetime, room: int, locked: set[str]) -> list[int]:
+    """Up to `room` runs that may go now, no two for one lock. Theirs are added to `locked`.
+
+    A run that waits for its next try holds up its lane, but no lock: what is for other buyers goes past it.
+    """
+    heads: list[int] = []
+    for _ in range(room):
+        found = _first_on_their_lanes(session, connection_id, now, room - len(heads), locked, heads)
+        before = len(heads)
+        for number, lane in found:
+            lock = lock_of(lane)
+            if lock not in locked:
+                heads.append(number)
+                if lock:
+                    locked.add(lock)
+        if len(heads) - before == len(found):
+            break  # none was passed over, behind which there might be one for another lock
+    return heads
+
+
+def _first_on_their_lanes(
+    session: Session,
+    connection_id: int | None,
+    now: datetime,
+    room: int,
+    locked: Collection[str],
+    taken: Collection[int],
+) -> Sequence[tuple[int, str]]:
     earlier = aliased(Run)
     is_before = or_(
         col(earlier.order_at) < col(Run.order_at),
@@ -118,13 +152,16 @@ def _first_on_their_lanes(session: Session, connection_id: int | None, now: date
         or_(col(earlier.state) == RunState.RUNNING, is_before),
     )
     mine = col(Run.connection_id).is_(None) if connection_id is None else col(Run.connection_id) == connection_id
+    free = [func.substr(col(Run.lane), 1, len(lock)) != lock for lock in locked]
+    if taken:
+        free.append(col(Run.id).not_in(taken))
     heads = (
-        select(col(Run.id))
-        .where(mine, among(col(Run.state), DUE_STATES), col(Run.due_at) <= now, ~blocked)
+        select(col(Run.id), col(Run.lane))
+        .where(mine, among(col(Run.state), DUE_STATES), col(Run.due_at) <= now, *free, ~blocked)
         .order_by(col(Run.order_at), col(Run.event_id), col(Run.id))
         .limit(room)
     )
-    return list(session.execute(heads).scalars())
+    return [(number, lane) for number, lane in session.execute(heads)]
 
 
 def _load(session: Session, ids: Sequence[int]) -> list[Claimed]:

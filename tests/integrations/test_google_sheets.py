@@ -70,7 +70,7 @@ def test_a_repeat_never_doubles_a_row(vendor: Vendor) -> None:
     assert sheet.rows == [HEADER, ["order_1", "Ada"]]
     assert sentences == ["Row order_1 added to Orders.", *["Row order_1 updated in Orders."] * 2]
     assert integration.action("put_row").repeatable
-    assert integration.action("put_row").one_at_a_time
+    assert integration.action("put_row").one_at_a_time == ("spreadsheet", "worksheet")
 
 
 def test_an_update_touches_the_named_cells_only(vendor: Vendor) -> None:

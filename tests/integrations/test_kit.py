@@ -47,6 +47,12 @@ def test_an_action_is_declared_by_its_function() -> None:
     assert ECHO.action("greet").perform(call(None), Greeting(name="Ada")) == Outcome("Greeted Ada.")
 
 
+def test_only_a_choice_can_name_what_is_one_at_a_time() -> None:
+    """A text is filled in from the event: what it will say is not known when the runs are put in order."""
+    with pytest.raises(TypeError, match="greet: one_at_a_time may name choices only"):
+        action("Greet someone", repeatable=True, one_at_a_time=("name",))(greet.perform)
+
+
 def test_an_action_that_is_gone_fails_with_a_sentence() -> None:
     """A stored recipe may name an action of an older release."""
     with pytest.raises(Permanent, match="Echo has no action called shout"):

@@ -55,6 +55,25 @@ def test_no_statement_reads_all_runs_or_events(kitchen: Kitchen, plans: list[str
     plans.clear()
     with transaction(kitchen.engine) as session:
         ASKED[name](session, kitchen.endpoint.merchant_id, number)
+    _assert_none_reads_all(plans)
+
+
+def test_nor_does_a_claim_past_a_sheet_that_is_written_to(kitchen: Kitchen, plans: list[str]) -> None:
+    """Runs for the sheet are passed over in the order of the index, to the first that is for another."""
+    number = kitchen.connect("google_sheets", service_account="")
+    for sheet in ("s1", "s2"):
+        fields = {"spreadsheet": sheet, "worksheet": "Orders", "key": "{{ order.id }}", "columns": {"A": "1"}}
+        kitchen.recipe("order.completed", step("google_sheets", "put_row", number, **fields))
+    for buyer in range(3):
+        kitchen.deliver("order.completed", order(buyer, f"buyer{buyer}@example.com"))
+    assert len(kitchen.claim(limit=1)) == 1
+    plans.clear()
+    assert len(kitchen.claim()) == 1
+    assert any("ix_run_due" in plan for plan in plans)
+    _assert_none_reads_all(plans)
+
+
+def _assert_none_reads_all(plans: list[str]) -> None:
     assert plans
     whole = [plan for plan in plans if plan.startswith(("SCAN run", "SCAN event")) and " USING " not in plan]
     assert whole == []

@@ -47,15 +47,15 @@ class Kitchen:
         """Moves the clock on."""
         self.now += timedelta(**time)
 
-    def connect(self, app: str) -> int:
-        """A connection with credentials that its form accepts."""
+    def connect(self, app: str, **credentials: str) -> int:
+        """A connection; if no credentials are given, with some that its form accepts."""
         with transaction(self.engine) as session:
             connection = Connection(merchant_id=self.endpoint.merchant_id, app=app, name=app, created_at=self.now)
             session.add(connection)
             session.flush()
             assert connection.id is not None
             place = Place("connection", "credentials", str(connection.id))
-            connection.credentials = self._vault.seal(json.dumps(CREDENTIALS[app]), place)
+            connection.credentials = self._vault.seal(json.dumps(credentials or CREDENTIALS[app]), place)
         return connection.id
 
     def recipe(self, event: str, *steps: Mapping[str, Any], **more: Any) -> int:
