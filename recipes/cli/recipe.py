@@ -43,7 +43,7 @@ def list_(work: Workplace, event: str | None, as_json: bool, merchant: str | Non
     else:
         for group in groups:
             click.echo(f"{group.event.title} ({group.event.name})")
-            print_table((), [(f"  {_state(entry)}", entry.name, entry.sentence) for entry in group.entries])
+            print_table((), [(f"  {_state(entry)}", entry.name, _what(entry)) for entry in group.entries])
             click.echo()
 
 
@@ -51,6 +51,11 @@ def _state(entry: cookbook.ShelfEntry) -> str:
     if entry.enabled:
         return "waits" if entry.waits_for else "on"
     return "off" if entry.recipe_id else "-  "
+
+
+def _what(entry: cookbook.ShelfEntry) -> str:
+    title = f"{entry.own_title}: " if entry.own_title else ""
+    return f"{title}{entry.sentence} {entry.only_if}".rstrip()
 
 
 @recipe.command()

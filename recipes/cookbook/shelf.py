@@ -17,15 +17,18 @@ from recipes.prebuilt import PREBUILT, Prebuilt
 class ShelfEntry:
     """A recipe on the shelf. `recipe_id` is None while it is not set up.
 
-    name: what the command line calls it. conditions: what has to hold besides, in sentences; of a shipped recipe its
-    sentence tells. apps: the services it uses. missing: those among them that the merchant
-    has no connection to yet. waits_for: the connection that is paused, if one is. twin: the recipe that undoes it.
+    name: what the command line calls it. own_title: the merchant's, "" while it has the shipped one's. conditions: what
+    has to hold besides, in sentences; of a shipped recipe its sentence tells. only_if: all of them in one sentence, ""
+    without. apps: the services it uses. missing: those among them that the merchant has no connection to yet.
+    waits_for: the connection that is paused, if one is. twin: the recipe that undoes it.
     """
 
     name: str
     title: str
+    own_title: str
     sentence: str
     conditions: Sequence[str]
+    only_if: str
     apps: Sequence[str]
     missing: Sequence[str]
     prebuilt: str | None
@@ -69,8 +72,10 @@ def _shipped(prebuilt: Prebuilt, by_app: Mapping[str, Sequence[Connection]]) -> 
     return ShelfEntry(
         name=prebuilt.name,
         title=prebuilt.title,
+        own_title="",
         sentence=prebuilt.sentence_with({}),
         conditions=(),
+        only_if="",
         apps=apps,
         missing=_missing(apps, by_app),
         prebuilt=prebuilt.name,
@@ -87,11 +92,14 @@ def _own(
 ) -> ShelfEntry:
     definition = definition_of(session, recipe)
     apps = list(dict.fromkeys(step.app for step in definition.steps))
+    rows = [conditions.sentence(each, recipe.event_type) for each in definition.conditions]
     return ShelfEntry(
         name=recipe.name,
         title=recipe.title,
+        own_title=recipe.title if prebuilt and recipe.title != prebuilt.title else "",
         sentence=prebuilt.sentence_with(_chosen(definition)) if prebuilt else recipe.title,
-        conditions=[conditions.sentence(each, recipe.event_type) for each in definition.conditions],
+        conditions=rows,
+        only_if=f"Only if {(' or ' if definition.match == 'any' else ' and ').join(rows)}." if rows else "",
         apps=apps,
         missing=_missing(apps, by_app),
         prebuilt=recipe.prebuilt,

@@ -327,6 +327,16 @@ def test_conditions_and_a_second_recipe_of_the_kind(reviews: Terminal) -> None:
     assert "another title" in said
 
 
+def test_a_title_and_conditions_of_ones_own_are_listed(reviews: Terminal) -> None:
+    reviews.do(
+        "recipe", "enable", POST_REVIEW, "--another", "Bad reviews", "--set", "channel=#sales",
+        "--only-if", "review.rating at_most 3",
+    )  # fmt: skip
+    listed = " ".join(reviews.do("recipe", "list", "--event", "review.created").split())
+    own = "Bad reviews: When a buyer leaves a review, post it to Slack #sales. Only if the review rating is at most 3."
+    assert own in listed
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -101,6 +101,27 @@ def test_the_sentence_tells_what_was_chosen(engine: Engine, vault: Vault, mine: 
         assert entry(session, mine, SLACK).sentence == "When a buyer leaves a review, post it to Slack #reviews."
 
 
+def test_a_title_and_conditions_of_ones_own_are_told_beside_the_sentence(
+    engine: Engine, vault: Vault, mine: int, connection: int
+) -> None:
+    rating, product = (
+        Condition(fact="review.rating", operator="at_most", value="3"),
+        Condition(fact="product.name", operator="is_not_empty"),
+    )
+    with transaction(engine) as session:
+        made = draft(session, mine, channel="C1")
+        save(session, vault, mine, made)
+        shipped = entry(session, mine, SLACK)
+        save(session, vault, mine, replace(made, title="Bad reviews", conditions=(rating, product)))
+        own = entry(session, mine, SLACK)
+        save(session, vault, mine, replace(made, title="Bad reviews", conditions=(rating, product), match="any"))
+        either = entry(session, mine, SLACK)
+    assert (shipped.own_title, shipped.only_if) == ("", "")
+    assert (own.own_title, own.sentence) == ("Bad reviews", shipped.sentence)
+    assert own.only_if == "Only if the review rating is at most 3 and the product name is not empty."
+    assert either.only_if == "Only if the review rating is at most 3 or the product name is not empty."
+
+
 def test_a_paused_connection_shows_on_the_shelf(engine: Engine, vault: Vault, mine: int, connection: int) -> None:
     with transaction(engine) as session:
         save(session, vault, mine, draft(session, mine, channel="C1"))

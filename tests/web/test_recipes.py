@@ -53,6 +53,17 @@ def test_shelf_has_every_shipped_recipe_by_event(owner: Browser, world: World) -
     assert owner.get("/recipes?show=on").text.count('role="switch"') == 1
 
 
+def test_two_recipes_made_from_one_are_told_apart(owner: Browser, world: World, slack: StandIn) -> None:
+    """By the title that the merchant gave, and by the conditions."""
+    form = filled(world, title="Unhappy <buyers>", fact="review.rating", operator="at_most", value="3")
+    owner.post(f"/recipes/{world.recipe_id}", form)
+    page = owner.get("/recipes").text
+    assert f'href="/recipes/{world.recipe_id}">Unhappy &lt;buyers&gt;</a>' in page
+    assert '<p class="small quiet">When a buyer leaves a review, post it to Slack #reviews.</p>' in page
+    assert '<p class="small quiet">Only if the review rating is at most 3.</p>' in page
+    assert 'aria-label="Unhappy &lt;buyers&gt;"' in page
+
+
 def test_switch_works_as_a_plain_form(engine: Engine, owner: Browser, world: World) -> None:
     """Off and on again, and the page says what happens to runs under way."""
     with transaction(engine) as session:
