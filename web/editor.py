@@ -17,7 +17,7 @@ from recipes.db import reading
 from recipes.definition import Condition
 from recipes.events import EventType
 from recipes.models import Connection, RunsOn
-from web.forms import Field, entered, fields_of
+from web.forms import Field, entered, fields_of, within
 from web.site import merchant_id, site
 
 
@@ -117,7 +117,7 @@ def _view(
             specs,
             values,
             prefix=place,
-            problems={spec.name: problems.get(place + spec.name, "") for spec in specs},
+            problems=within(place, problems),
             choices=site().choices.of_step(connection, specs, values, site().now(), may_call=may_call),
         ),
     )
@@ -141,13 +141,18 @@ def operators() -> list[tuple[Operator, str]]:
     return [(operator, " ".join(fitting)) for operator, fitting in kinds.values()]
 
 
-def other_places(problems: Mapping[str, str], draft: cookbook.Draft) -> list[str]:
-    """The problems that stand under no field of the page."""
-    shown = {"title", *(f"conditions.{number}" for number in range(len(draft.conditions)))}
+def places(draft: cookbook.Draft) -> list[str]:
+    """Where a problem can stand on the page, from the top down; each is also the id of what to mend there."""
+    found = [f"conditions.{number}" for number in range(len(draft.conditions))]
     for number, step in enumerate(draft.steps):
-        form = integration(step.app).action(step.action).form
-        shown |= {f"steps.{number}.connection", *(f"steps.{number}.fields.{spec.name}" for spec in kit.fields(form))}
-    return [sentence for place, sentence in problems.items() if place not in shown]
+        found.append(f"steps.{number}.connection")
+        for spec in kit.fields(integration(step.app).action(step.action).form):
+            place = f"steps.{number}.fields.{spec.name}"
+            found.append(place)
+            if spec.kind is kit.Kind.PAIRS:
+                rows = range(len(step.fields.get(spec.name, ())))
+                found += [f"{place}.{row}.{part}" for row in rows for part in ("name", "text")]
+    return [*found, "title"]
 
 
 def condition_rows(draft: cookbook.Draft) -> list[Condition]:

@@ -1,10 +1,11 @@
 """A declared form's fields on a page, and what was entered back from it.
 
-Fields are named `<prefix><field>`. A field of pairs is two lists, `…__name` and `…__text`, one entry a row.
+Fields are named `<prefix><field>`. A field of pairs is two lists, `…__name` and `…__text`, one entry a row; problems
+with a row are those of `<field>.<row from 0>.name` and `….text`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from werkzeug.datastructures import MultiDict
@@ -25,6 +26,16 @@ class Choices:
 
 
 @dataclass(frozen=True)
+class Row:
+    """A row of a field of pairs, with the problem of each of its two parts."""
+
+    name: str
+    text: str
+    name_problem: str = ""
+    text_problem: str = ""
+
+
+@dataclass(frozen=True)
 class Field:
     """A field as it stands on a page. A secret's `value` is always blank: secrets are never shown again."""
 
@@ -34,12 +45,18 @@ class Field:
     choices: Choices
     problem: str = ""
     keeps_secret: bool = False
+    row_problems: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def rows(self) -> list[tuple[str, str]]:
+    def rows(self) -> list[Row]:
         """The rows of a field of pairs, with a blank one at the end."""
-        pairs = list(self.value.items()) if isinstance(self.value, Mapping) else list(self.value or [])
-        return [*pairs, ("", "")] if not pairs or pairs[-1] != ("", "") else pairs
+        pairs = self.value.items() if isinstance(self.value, Mapping) else self.value or []
+        problem = self.row_problems.get
+        rows = [
+            Row(name, text, problem(f"{number}.name", ""), problem(f"{number}.text", ""))
+            for number, (name, text) in enumerate(pairs)
+        ]
+        return [*rows, Row("", "")]
 
     @property
     def is_typed(self) -> bool:
@@ -74,9 +91,15 @@ def fields_of(
             choices=choices.get(spec.name) or Choices(spec.options),
             problem=problems.get(spec.name, ""),
             keeps_secret=keeps_secrets and spec.is_secret,
+            row_problems=within(f"{spec.name}.", problems),
         )
         for spec in specs
     ]
+
+
+def within(place: str, problems: Mapping[str, str]) -> dict[str, str]:
+    """The problems whose place begins with this one, by the rest of their place."""
+    return {name.removeprefix(place): problem for name, problem in problems.items() if name.startswith(place)}
 
 
 def _shown(spec: FieldSpec, values: Mapping[str, Any]) -> Any:
@@ -85,7 +108,10 @@ def _shown(spec: FieldSpec, values: Mapping[str, Any]) -> Any:
 
 
 def entered(specs: Sequence[FieldSpec], form: MultiDict[str, str], *, prefix: str = "") -> dict[str, Any]:
-    """What was entered, as kit.validate takes it. Rows without a name and a text are left out."""
+    """What was entered, as kit.validate takes it. Rows without a name and a text are left out.
+
+    Pairs among which a name comes twice stay a list, so that nothing typed is lost before it is refused.
+    """
     return {spec.name: _entered(spec, form, prefix + spec.name) for spec in specs}
 
 
@@ -93,8 +119,10 @@ def _entered(spec: FieldSpec, form: MultiDict[str, str], name: str) -> Any:
     if spec.kind is Kind.TOGGLE:
         return form.get(name) == "on"
     if spec.kind is Kind.PAIRS:
-        rows = zip(form.getlist(f"{name}__name"), form.getlist(f"{name}__text"), strict=False)
-        return {key.strip(): text.strip() for key, text in rows if key.strip() or text.strip()}
+        typed = zip(form.getlist(f"{name}__name"), form.getlist(f"{name}__text"), strict=False)
+        rows = [(key.strip(), text.strip()) for key, text in typed if key.strip() or text.strip()]
+        pairs = dict(rows)
+        return pairs if len(pairs) == len(rows) else rows
     if spec.kind is Kind.LINES:
         # Browsers send line breaks as CR LF.
         return form.get(name, "").replace("\r\n", "\n")

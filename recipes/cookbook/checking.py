@@ -22,7 +22,8 @@ Problem = tuple[str, str]
 class CookbookError(Refusal):
     """A recipe cannot be saved or switched on. `problems` maps a place to a sentence.
 
-    Places: "title", "conditions.0", "steps.0.connection", "steps.0.fields.channel", or "" for the whole.
+    Places: "title", "conditions.0", "steps.0.connection", "steps.0.fields.channel", "steps.0.fields.columns.2.name" or
+    "….text" for a row of pairs, or "" for the whole.
     """
 
     def __init__(self, problems: Mapping[str, str]) -> None:
@@ -85,8 +86,8 @@ def _step_problems(
         if name not in specs:
             yield f"fields.{name}", f"“{action.title}” has no field called {name}."
     for name, spec in specs.items():
-        for sentence in field_problems(spec, step.fields.get(name), event, examples):
-            yield f"fields.{name}", sentence
+        for place, sentence in field_problems(spec, step.fields.get(name), event, examples):
+            yield f"fields.{name}{place}", sentence
 
 
 def _connection_problems(
@@ -104,34 +105,38 @@ def _connection_problems(
 
 def field_problems(
     spec: kit.FieldSpec, value: Any, event: str, examples: Sequence[Mapping[str, Any]] = ()
-) -> Iterator[str]:
-    """What is wrong with the value of one field of an action: sentences."""
+) -> Iterator[Problem]:
+    """What is wrong with the value of one field of an action: the place in it ("" for all of it) and a sentence."""
     if value is None or value == {} or (isinstance(value, str) and not value.strip()):
         if spec.required:
-            yield f"{spec.label} is missing."
+            yield "", f"{spec.label} is missing."
     elif spec.kind is kit.Kind.PAIRS:
         yield from _pairs_problems(spec, value, event, examples)
     elif isinstance(value, str):
         # A choice is taken as it is: nothing is filled in.
-        if _LIQUID.search(value) and spec.kind is not kit.Kind.CHOICE:
-            yield from mapping.problems(value, event, examples)
-        else:
-            yield from _literal_problems(spec, value)
+        is_template = _LIQUID.search(value) and spec.kind is not kit.Kind.CHOICE
+        found = mapping.problems(value, event, examples) if is_template else _literal_problems(spec, value)
+        yield from (("", sentence) for sentence in found)
     elif not _fits(spec.kind, value):
-        yield f"{spec.label} does not have the right form."
+        yield "", f"{spec.label} does not have the right form."
 
 
 def _pairs_problems(
     spec: kit.FieldSpec, value: Any, event: str, examples: Sequence[Mapping[str, Any]]
-) -> Iterator[str]:
-    if not isinstance(value, Mapping):
-        yield f"{spec.label} has to be pairs of a name and a text."
+) -> Iterator[Problem]:
+    """By row, from 0: a mapping is what can be saved, a list of rows what cannot be one."""
+    if not isinstance(value, Mapping | list):
+        yield "", f"{spec.label} has to be pairs of a name and a text."
         return
-    for name, text in value.items():
+    seen: set[str] = set()
+    for number, (name, text) in enumerate(value.items() if isinstance(value, Mapping) else value):
         if not str(name).strip():
-            yield f"{spec.label}: a name is empty."
+            yield f".{number}.name", f"{spec.label}: a name is empty. Fill it in, or empty its text too."
+        elif name in seen:
+            yield f".{number}.name", f"{spec.label}: there are two called {name}. Give one of them another name."
+        seen.add(name)
         for sentence in mapping.problems(str(text), event, examples):
-            yield f"{name}: {sentence}"
+            yield f".{number}.text", f"{name or spec.label}: {sentence}"
 
 
 def _literal_problems(spec: kit.FieldSpec, value: str) -> Iterator[str]:

@@ -14,7 +14,10 @@ from recipes.prebuilt import PREBUILT
 
 @dataclass(frozen=True)
 class StepDraft:
-    """One step. `labels` are what was chosen as the merchant reads it, by the field's name ("#reviews")."""
+    """One step. `labels` are what was chosen as the merchant reads it, by the field's name ("#reviews").
+
+    A field of pairs is a mapping; as entered with a name twice it is a list of them, which is refused by row.
+    """
 
     app: str
     action: str

@@ -89,6 +89,9 @@ def _step(step: StepDraft, facts: Mapping[str, Any]) -> PreviewStep:
     except Permanent as error:
         return PreviewStep(step.app, step.app, step.action, (), error.sentence)
     specs = kit.fields(action.form)
+    doubled = [spec.label for spec in specs if isinstance(step.fields.get(spec.name), list)]
+    if doubled:
+        return PreviewStep(app.name, app.title, action.title, (), f"{doubled[0]}: two have the same name.")
     try:
         values = mapping.render_fields(specs, step.fields, facts)
     except mapping.MappingError as error:

@@ -1,10 +1,12 @@
 """The same pages with JavaScript off: quicker with it, whole without it."""
 
-from playwright.sync_api import Page, expect
+import pytest
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.chromium import Window
 from tests.browser.conftest import OpenWindow
 from tests.browser.merchant import follow, go_to, open_recipe, sign_in
+from tests.service.running import Service
 
 
 def test_a_recipe_is_set_up_saved_and_switched_without_script(owner: Window, open_window: OpenWindow) -> None:
@@ -28,6 +30,28 @@ def test_a_recipe_is_set_up_saved_and_switched_without_script(owner: Window, ope
         follow(switch)
         page.get_by_role("status").filter(has_text=said).wait_for()
         expect(switch).to_be_checked(checked=is_on)
+
+
+@pytest.mark.parametrize("has_script", [True, False])
+def test_the_first_mistake_has_the_focus(owner: Window, browser: Browser, service: Service, has_script: bool) -> None:
+    """Though it stands far down the page; the way to it is said at the top as well."""
+    window = Window(browser, base_url=service.url, java_script_enabled=has_script)
+    page = window.page
+    sign_in(page, "/recipes/new/invoice.paid/ledger-row")
+    texts = page.locator("[name='steps.0.fields.columns__text']")
+    for row in (3, 1):
+        texts.nth(row).fill("{{ invoice.amonut }}")
+    follow(page.get_by_role("button", name="Save, leave off"))
+    expect(texts.nth(1)).to_be_focused()
+    expect(texts.nth(1)).to_be_in_viewport()
+    expect(texts.nth(1)).to_have_accessible_description(
+        "Subscription: There is no fact called invoice.amonut. Did you mean invoice.amount?"
+    )
+    expect(page.get_by_role("alert")).to_contain_text("2 things below need a look")
+    page.get_by_role("link", name="show the first").click()
+    assert page.url.endswith("#steps.0.fields.columns.1.text")
+    with pytest.raises(AssertionError, match="422"):  # that, and nothing else, is what the browser complains of
+        window.close()
 
 
 def test_the_switch_needs_no_reload_where_scripts_run(page: Page) -> None:

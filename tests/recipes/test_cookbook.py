@@ -209,12 +209,21 @@ def test_wrong_fields_are_refused_where_they_are(
 
 
 @pytest.mark.parametrize(
-    ("columns", "sentence"),
-    [({}, "Columns is missing"), ({"": "x"}, "a name is empty"), ({"Who": "{{ nobody }}"}, "Who: "), ("text", "pairs")],
+    ("columns", "place", "sentence"),
+    [
+        ({}, "", "Columns is missing"),
+        ("text", "", "pairs"),
+        ({"A": "1", "": "x"}, ".1.name", "a name is empty"),
+        ({"A": "1", "Who": "{{ nobody }}"}, ".1.text", "Who: There is no fact"),
+        ([("A", "1"), ("A", "2")], ".1.name", "two called A"),
+    ],
 )
-def test_wrong_columns_are_refused(engine: Engine, vault: Vault, mine: int, columns: Any, sentence: str) -> None:
-    with transaction(engine) as session, pytest.raises(CookbookError, match=sentence):
+def test_wrong_columns_are_refused_at_their_row(
+    engine: Engine, vault: Vault, mine: int, columns: Any, place: str, sentence: str
+) -> None:
+    with transaction(engine) as session, pytest.raises(CookbookError, match=sentence) as refused:
         save(session, vault, mine, draft(session, mine, LEDGER, columns=columns))
+    assert list(refused.value.problems) == [f"steps.0.fields.columns{place}"]
 
 
 def test_a_wrong_condition_title_and_connection_are_told_together(

@@ -5,7 +5,7 @@ from werkzeug.datastructures import MultiDict
 
 from integrations import kit
 from integrations.kit import Form, Option, choice, lines, number, pairs, secret, text, toggle
-from web.forms import Choices, entered, fields_of
+from web.forms import Choices, Row, entered, fields_of
 
 
 class Everything(Form):
@@ -59,7 +59,24 @@ def test_defaults_problems_and_rows() -> None:
         field.spec.name: field for field in fields_of(SPECS, {"columns": {"A": "1"}}, problems={"words": "Empty."})
     }
     assert (fields["name"].value, fields["words"].problem) == ("Orders", "Empty.")
-    assert fields["columns"].rows == [("A", "1"), ("", "")]
+    assert fields["columns"].rows == [Row("A", "1"), Row("", "")]
+
+
+def test_a_name_that_comes_twice_is_kept_to_be_refused() -> None:
+    """Neither of the two texts is dropped without a word."""
+    form = MultiDict([("columns__name", "A"), ("columns__text", "1"), ("columns__name", "A"), ("columns__text", "2")])
+    values = entered(SPECS[-1:], form)
+    assert values == {"columns": [("A", "1"), ("A", "2")]}
+    [field] = fields_of(SPECS[-1:], values)
+    assert field.rows == [Row("A", "1"), Row("A", "2"), Row("", "")]
+
+
+def test_a_problem_with_a_row_is_the_rows() -> None:
+    """Of its name or of its text; what is wrong with the field as a whole is not a row's."""
+    problems = {"columns.0.text": "No.", "columns.1.name": "Never.", "columns": "Odd."}
+    [field] = fields_of(SPECS[-1:], {"columns": {"A": "1", "": "2"}}, problems=problems)
+    assert field.rows == [Row("A", "1", text_problem="No."), Row("", "2", name_problem="Never."), Row("", "")]
+    assert field.problem == "Odd."
 
 
 def test_a_choice_that_cannot_be_loaded_is_typed() -> None:

@@ -1,5 +1,7 @@
 """Recipes: the shelf with its switches, and the form that sets one up."""
 
+import re
+
 import pytest
 from sqlalchemy import Engine
 from sqlmodel import Session, select
@@ -12,6 +14,7 @@ from tests.web.conftest import PREBUILT, World
 from tests.web.slack_stand_in import StandIn
 
 LEDGER = "order.completed/ledger-row"
+COLUMNS = "steps.0.fields.columns"
 
 
 def recipe(engine: Engine, recipe_id: int) -> Recipe:
@@ -177,6 +180,46 @@ def test_problems_stand_under_their_fields(
     assert recipe(engine, world.recipe_id).version == 1
 
 
+def test_a_problem_with_a_column_stands_at_its_row(stranger: Browser) -> None:
+    """Marked for whoever hears the page, with the focus, and every row as it was typed."""
+    names, texts = ["Who", "Who", "", ""], ["{{ buyer.mail }}", "two", "three", ""]
+    form = form_of(stranger, LEDGER) | {f"{COLUMNS}__name": names, f"{COLUMNS}__text": texts}
+    answer = stranger.post(f"/recipes/new/{LEDGER}", form)
+    assert answer.status_code == 422
+    rows = answer.text.split("data-row>")[-4:]
+    wrong = [
+        ("0.text", 'value="{{ buyer.mail }}"', "Who: There is no fact called buyer.mail."),
+        ("1.name", 'value="Who"', "Columns: there are two called Who. Give one of them another name."),
+        ("2.name", 'value=""', "Columns: a name is empty. Fill it in, or empty its text too."),
+    ]
+    for row, (place, value, sentence) in zip(rows, wrong, strict=False):
+        [control] = re.findall(rf'<input[^>]* id="{COLUMNS}\.{place}"[^>]*>', row)
+        assert value in control
+        assert f'aria-invalid="true" aria-describedby="{COLUMNS}.{place}-help"' in control
+        assert f'id="{COLUMNS}.{place}-help">{sentence}' in row
+    assert [tuple(re.findall(r'value="([^"]*)"', row)[:2]) for row in rows] == [*zip(names, texts, strict=True)]
+    assert re.findall(r'id="([^"]*)"[^>]* autofocus', answer.text) == [f"{COLUMNS}.0.text"]
+    assert f'3 things below need a look: <a href="#{COLUMNS}.0.text">show the first</a>' in answer.text
+
+
+def test_missing_columns_are_said_at_the_first_row(stranger: Browser) -> None:
+    """There the focus is; nothing is said twice."""
+    form = form_of(stranger, LEDGER) | {f"{COLUMNS}__name": [""], f"{COLUMNS}__text": [""]}
+    page = stranger.post(f"/recipes/new/{LEDGER}", form).text
+    assert re.search(
+        rf'name="{COLUMNS}__name"[^>]* aria-describedby="{COLUMNS}-help" aria-invalid="true" autofocus', page
+    )
+    assert page.count("Columns is missing.") == 1
+    assert page.count('aria-invalid="true"') == 1
+
+
+def test_a_problem_with_the_title_is_not_folded_away(stranger: Browser) -> None:
+    """It is the last on the page: what stands above comes first."""
+    page = stranger.post(f"/recipes/new/{LEDGER}", form_of(stranger, LEDGER, title=" ")).text
+    assert '<details class="mt-4" open><summary>Name' in page
+    assert re.search(r'id="title"[^>]* aria-invalid="true" aria-describedby="title-help" autofocus', page)
+
+
 def test_preview_shows_the_last_real_event(owner: Browser, world: World, slack: StandIn) -> None:
     """While typing, without asking the service; the label of what was chosen stands for its id."""
     owner.get(f"/recipes/{world.recipe_id}")
@@ -191,6 +234,12 @@ def test_preview_shows_the_last_real_event(owner: Browser, world: World, slack: 
 def test_preview_shows_a_sample_where_nothing_has_come_yet(stranger: Browser) -> None:
     """And says so."""
     assert "Tried with a sample" in stranger.get(f"/recipes/new/{LEDGER}").text
+
+
+def test_preview_says_what_keeps_columns_from_being_filled(stranger: Browser) -> None:
+    """Two of a name cannot both be shown."""
+    form = form_of(stranger, LEDGER, do="preview") | {f"{COLUMNS}__name": ["A", "A"], f"{COLUMNS}__text": ["1", "2"]}
+    assert "Columns: two have the same name." in stranger.post(f"/recipes/new/{LEDGER}", form).text
 
 
 def test_preview_says_that_an_event_would_be_skipped(owner: Browser, world: World, slack: StandIn) -> None:

@@ -149,6 +149,7 @@ def _page(draft: Draft, recipe: Recipe | None, problems: Mapping[str, str]) -> s
         waiting: Sequence[ledger.RunLine] = ()
         if recipe is not None and not recipe.enabled:
             waiting = ledger.runs_page(session, merchant_id(), limit=1, states=OPEN_STATES, recipe_id=recipe.id).items
+    places = editor.places(draft)
     return render_template(
         "recipes/edit.html",
         draft=draft,
@@ -157,7 +158,8 @@ def _page(draft: Draft, recipe: Recipe | None, problems: Mapping[str, str]) -> s
         needs=prebuilt.needs if prebuilt else "",
         steps=steps,
         problems=problems,
-        other_problems=editor.other_places(problems, draft),
+        first_problem=next((place for place in places if place in problems), ""),
+        other_problems=[sentence for place, sentence in problems.items() if place not in places],
         rows=editor.condition_rows(draft),
         facts=editor.facts_to_choose(event),
         operators=editor.operators(),

@@ -65,6 +65,7 @@ document.addEventListener("click", (event) => {
   row.querySelectorAll("input, select").forEach((each) => {
     each.value = "";
     each.classList.remove("is-invalid");
+    ["id", "aria-invalid", "aria-describedby", "autofocus"].forEach((name) => each.removeAttribute(name));
     each.setAttribute("aria-label", each.getAttribute("aria-label").replace(/\d+/, number));
   });
   rows.append(row);
