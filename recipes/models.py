@@ -302,11 +302,15 @@ class Connection(SQLModel, table=True):
 
 
 class Recipe(SQLModel, table=True):
-    """What a merchant has on the shelf. `name` is unique to the merchant; `version_id` is the version in use."""
+    """What a merchant has on the shelf. `name` is unique to the merchant; `version` is the one in use.
+
+    A deleted one (`deleted_at`) is off for good and on no shelf. Its row stays as long as there are runs of it.
+    """
 
     __table_args__ = (
         UniqueConstraint("merchant_id", "name"),
         _among("runs_on", RunsOn),
+        CheckConstraint("deleted_at IS NULL OR NOT enabled", name="deleted"),
         Index("ix_recipe_merchant_id_event_type", "merchant_id", "event_type"),
     )
     id: int | None = Field(default=None, primary_key=True)
@@ -320,6 +324,7 @@ class Recipe(SQLModel, table=True):
     enabled_at: datetime | None = _time(nullable=True)
     version: int = 1
     created_at: datetime = _time()
+    deleted_at: datetime | None = _time(nullable=True)
 
 
 class RecipeVersion(SQLModel, table=True):
@@ -333,6 +338,20 @@ class RecipeVersion(SQLModel, table=True):
     definition: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     created_at: datetime = _time()
     created_by: str = ""
+
+
+class UnsavedForm(SQLModel, table=True):
+    """What a person entered in a recipe's form and has not saved: names and values, in the form's order.
+
+    `recipe` is the recipe's number, or the name of the shipped one that is being set up.
+    """
+
+    __tablename__ = "unsaved_form"
+    account_id: int = Field(foreign_key="account.id", primary_key=True, ondelete="CASCADE")
+    merchant_id: int = Field(foreign_key="merchant.id", primary_key=True, ondelete="CASCADE")
+    recipe: str = Field(primary_key=True)
+    entered: list[list[str]] = Field(sa_column=Column(JSON, nullable=False))
+    created_at: datetime = _time()
 
 
 def _one_of(states: Sequence[RunState]) -> TextClause:

@@ -21,8 +21,10 @@ from recipes.models import (
     IdentityKey,
     Membership,
     Notice,
+    Recipe,
     Run,
     RunState,
+    UnsavedForm,
     among,
 )
 from recipes.spool import Spool
@@ -31,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 RETENTION_BATCH = 500
 KEY_GRACE = timedelta(days=2)
+UNSAVED_DAYS = timedelta(days=30)
 
 
 def recover_runs(engine: Engine, now: datetime, only_lease: str | None = None) -> int:
@@ -106,9 +109,10 @@ def _paused_untold(engine: Engine) -> list[Connection]:
 
 
 def forget_old(engine: Engine, *, keep_days: int, now: datetime) -> int:
-    """Deletes events older than that which have no open or unsure run, and lapsed keys; the number of events.
+    """Deletes events older than that which have no open or unsure run, and what is left over; the number of events.
 
-    A key for good outlives its event only by the same days: nothing that old is delivered again.
+    Left over are lapsed keys, deleted recipes without a run, and forms that nobody came back to save. A key for good
+    outlives its event only by the same days: nothing that old is delivered again.
     """
     before = now - timedelta(days=keep_days)
     deleted = 0
@@ -125,6 +129,9 @@ def forget_old(engine: Engine, *, keep_days: int, now: datetime) -> int:
             break
     with transaction(engine) as session:
         session.execute(delete(IdentityKey).where(col(IdentityKey.until) < now - KEY_GRACE))
+        has_run = exists().where(col(Run.recipe_id) == col(Recipe.id))
+        session.execute(delete(Recipe).where(col(Recipe.deleted_at).is_not(None), ~has_run))
+        session.execute(delete(UnsavedForm).where(col(UnsavedForm.created_at) < now - UNSAVED_DAYS))
         if engine.dialect.name == "sqlite":
             session.connection().exec_driver_sql("PRAGMA incremental_vacuum")
     return deleted

@@ -50,6 +50,19 @@ def read_draft(draft: cookbook.Draft, form: MultiDict[str, str]) -> cookbook.Dra
     )
 
 
+def with_connection(draft: cookbook.Draft, number: int, connection: Connection) -> cookbook.Draft:
+    """The draft with a new connection for the step of this number, and for those of its service that have none."""
+    return replace(
+        draft,
+        steps=[
+            replace(step, connection_id=connection.id)
+            if step.app == connection.app and (each == number or step.connection_id is None)
+            else step
+            for each, step in enumerate(draft.steps)
+        ],
+    )
+
+
 def is_known(draft: cookbook.Draft) -> bool:
     """Whether this version still ships everything the draft uses."""
     try:

@@ -1,4 +1,4 @@
-"""`pocketwire recipe …`: the shelf, and switching recipes on and off."""
+"""`pocketwire recipe …`: the shelf, switching recipes on and off, deleting one."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -160,3 +160,28 @@ def disable(work: Workplace, name: str, cancel_waiting: bool, merchant: str | No
             raise Refused(f"{name} is not set up, so it is off already.")
         disabled = cookbook.disable(session, owner, found.id or 0, work.now(), cancel_waiting=cancel_waiting)
     click.echo(disabled.sentence)
+
+
+@recipe.command()
+@click.argument("name")
+@click.option("--cancel-waiting", is_flag=True, help="Also cancel the runs that wait; else they finish.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@for_merchant
+@click.pass_obj
+def delete(work: Workplace, name: str, cancel_waiting: bool, yes: bool, merchant: str | None) -> None:
+    """Delete a recipe. It says what that means, and asks.
+
+    \b
+    Example: pocketwire recipe delete review.created/slack-message
+    """
+    owner = work.merchant_id(merchant)
+    with reading(work.engine) as session:
+        meant = cookbook.deletion(session, owner, name)
+    if meant is None:
+        raise Refused(f"{name} is not set up, so there is nothing to delete.")
+    if not yes:
+        click.echo("\n".join([f"Deleting “{meant.recipe.title}”:", *(f"- {each}" for each in meant.sentences)]))
+        click.confirm("Delete it?", abort=True)
+    with transaction(work.engine) as session:
+        said = cookbook.delete(session, owner, meant.recipe.id or 0, work.now(), cancel_waiting=cancel_waiting)
+    click.echo(said)

@@ -1,14 +1,17 @@
-"""The recipes of a merchant: the shelf, setting one up, trying it out, switching it on and off."""
+"""The recipes of a merchant: the shelf, setting one up, trying it out, switching it on and off, deleting it."""
 
 from recipes.cookbook.checking import CookbookError, problems
 from recipes.cookbook.choosing import with_labels
+from recipes.cookbook.deleting import Deletion, delete, deletion
 from recipes.cookbook.drafts import Draft, StepDraft, draft_from_prebuilt, draft_of_recipe, find_recipe
 from recipes.cookbook.preview import Preview, PreviewStep, preview
 from recipes.cookbook.saving import Disabled, disable, enable, save
 from recipes.cookbook.shelf import ShelfEntry, ShelfGroup, shelf
+from recipes.cookbook.unsaved import find_entered, forget_entered, keep_entered
 
 __all__ = [
     "CookbookError",
+    "Deletion",
     "Disabled",
     "Draft",
     "Preview",
@@ -16,11 +19,16 @@ __all__ = [
     "ShelfEntry",
     "ShelfGroup",
     "StepDraft",
+    "delete",
+    "deletion",
     "disable",
     "draft_from_prebuilt",
     "draft_of_recipe",
     "enable",
+    "find_entered",
     "find_recipe",
+    "forget_entered",
+    "keep_entered",
     "preview",
     "problems",
     "save",

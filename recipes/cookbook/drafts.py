@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
 from recipes import connections
 from recipes.definition import Condition, Definition
@@ -89,9 +89,10 @@ def draft_of_recipe(session: Session, merchant_id: int, recipe_id: int) -> Draft
 
 
 def find_recipe(session: Session, merchant_id: int, recipe: int | str) -> Recipe | None:
-    """A merchant's recipe by its id or its name; None if there is none or it is another merchant's."""
+    """A merchant's recipe by its id or its name; None if there is none, if it is deleted or another merchant's."""
     which = Recipe.id == recipe if isinstance(recipe, int) else Recipe.name == recipe
-    return session.exec(select(Recipe).where(Recipe.merchant_id == merchant_id, which)).first()
+    is_there = col(Recipe.deleted_at).is_(None)
+    return session.exec(select(Recipe).where(Recipe.merchant_id == merchant_id, is_there, which)).first()
 
 
 def definition_of(session: Session, recipe: Recipe) -> Definition:

@@ -16,16 +16,27 @@ from recipes.definition import Definition, Step
 from recipes.models import OPEN_STATES, Recipe, RecipeVersion, Run, RunState, among
 from recipes.vault import Vault
 
-_WAITING = (RunState.QUEUED, RunState.WAITING, RunState.HELD)
+WAITING = (RunState.QUEUED, RunState.WAITING, RunState.HELD)
 
 
 @dataclass(frozen=True)
 class Disabled:
-    """What switching off meant: runs still under way, runs cancelled, and both in a sentence."""
+    """What switching off meant: runs still under way and runs cancelled."""
 
     under_way: int
     cancelled: int
-    sentence: str
+
+    @property
+    def sentence(self) -> str:
+        """All of it in words."""
+        return " ".join(["The recipe is off: it takes no new events.", *self.runs])
+
+    @property
+    def runs(self) -> list[str]:
+        """What becomes of its runs, in sentences; none if there was none under way."""
+        cancelled = "1 waiting run was" if self.cancelled == 1 else f"{self.cancelled} waiting runs were"
+        said = [f"{cancelled} cancelled."] if self.cancelled else []
+        return [*said, under_way_sentence(self.under_way)] if self.under_way else said
 
 
 def save(session: Session, vault: Vault, merchant_id: int, draft: Draft, *, by: str, now: datetime) -> Recipe:
@@ -144,9 +155,15 @@ def enable(session: Session, merchant_id: int, recipe_id: int, now: datetime) ->
 
 
 def disable(
-    session: Session, merchant_id: int, recipe_id: int, now: datetime, *, cancel_waiting: bool = False
+    session: Session,
+    merchant_id: int,
+    recipe_id: int,
+    now: datetime,
+    *,
+    cancel_waiting: bool = False,
+    why: str = "Cancelled when the recipe was switched off.",
 ) -> Disabled:
-    """Switches a recipe off: it takes no new events. Its runs that wait finish, unless `cancel_waiting`.
+    """Switches a recipe off: it takes no new events. Its runs that wait finish, unless `cancel_waiting`; `why` is kept.
 
     A run in the middle of a call finishes in any case. Raises CookbookError if there is no such recipe.
     """
@@ -156,31 +173,24 @@ def disable(
     recipe.enabled = False
     session.add(recipe)
     session.flush()
-    cancelled = _cancel_waiting(session, recipe_id, now) if cancel_waiting else 0
+    cancelled = _cancel_waiting(session, recipe_id, now, why) if cancel_waiting else 0
     under_way = session.exec(
         select(func.count()).where(col(Run.recipe_id) == recipe_id, among(col(Run.state), OPEN_STATES))
     ).one()
-    return Disabled(under_way, cancelled, _said(under_way, cancelled))
+    return Disabled(under_way, cancelled)
 
 
-def _cancel_waiting(session: Session, recipe_id: int, now: datetime) -> int:
+def _cancel_waiting(session: Session, recipe_id: int, now: datetime, why: str) -> int:
     cancelled = session.execute(
         update(Run)
-        .where(col(Run.recipe_id) == recipe_id, col(Run.state).in_(_WAITING))
-        .values(state=RunState.CANCELLED, outcome="Cancelled when the recipe was switched off.", finished_at=now)
+        .where(col(Run.recipe_id) == recipe_id, col(Run.state).in_(WAITING))
+        .values(state=RunState.CANCELLED, outcome=why, finished_at=now)
         .returning(col(Run.id))
     )
     return len(cancelled.all())
 
 
-def _said(under_way: int, cancelled: int) -> str:
-    parts = ["The recipe is off: it takes no new events."]
-    if cancelled:
-        parts.append("1 waiting run was cancelled." if cancelled == 1 else f"{cancelled} waiting runs were cancelled.")
-    if under_way:
-        parts.append(
-            "1 run is still under way and will finish."
-            if under_way == 1
-            else f"{under_way} runs are still under way and will finish."
-        )
-    return " ".join(parts)
+def under_way_sentence(count: int) -> str:
+    """What becomes of runs that are under way when their recipe takes no new events."""
+    runs = "1 run is" if count == 1 else f"{count} runs are"
+    return f"{runs} still under way and will finish."

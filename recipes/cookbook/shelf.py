@@ -49,7 +49,8 @@ class ShelfGroup:
 
 def shelf(session: Session, merchant_id: int) -> list[ShelfGroup]:
     """Every shipped recipe with what the merchant made of it, and the merchant's others, grouped by event."""
-    mine = list(session.exec(select(Recipe).where(Recipe.merchant_id == merchant_id).order_by(col(Recipe.id))))
+    there = select(Recipe).where(Recipe.merchant_id == merchant_id, col(Recipe.deleted_at).is_(None))
+    mine = list(session.exec(there.order_by(col(Recipe.id))))
     by_app: dict[str, list[Connection]] = {}
     for connection in connections.of_merchant(session, merchant_id):
         by_app.setdefault(connection.app, []).append(connection)

@@ -49,7 +49,10 @@ _AGAIN = (RunState.FAILED, RunState.UNSURE, RunState.SUCCEEDED, RunState.SKIPPED
 
 @dataclass(frozen=True)
 class RunLine:
-    """A run in a list. `due_at` is set while its next try is planned, `connection_id` while it has a connection."""
+    """A run in a list. `due_at` is set while its next try is planned, `connection_id` while it has a connection.
+
+    `recipe_is_deleted`: there is no page of the recipe any more.
+    """
 
     id: int
     event_id: int
@@ -60,6 +63,7 @@ class RunLine:
     subject: str | None
     recipe_id: int
     recipe_title: str
+    recipe_is_deleted: bool
     app: str | None
     connection_id: int | None
     connection_name: str
@@ -179,6 +183,7 @@ def _lines(merchant_id: int) -> Any:
             col(Event.origin),
             col(Event.subject),
             col(Recipe.title),
+            col(Recipe.deleted_at),
             col(Connection.app),
             col(Connection.name),
         )
@@ -196,6 +201,7 @@ def _line(
     origin: str,
     subject: str | None,
     title: str,
+    deleted_at: datetime | None,
     app: str | None,
     connection: str | None,
 ) -> RunLine:
@@ -210,6 +216,7 @@ def _line(
         subject=subject,
         recipe_id=run.recipe_id,
         recipe_title=title,
+        recipe_is_deleted=deleted_at is not None,
         app=app,
         connection_id=run.connection_id,
         connection_name=connection or "",

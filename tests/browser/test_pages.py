@@ -43,7 +43,7 @@ def places(connected: Page) -> Sequence[str]:
     follow(line.get_by_role("link"))
     run = page.url
     follow(page.locator(".wire").get_by_role("link").first)
-    return (*MAIN_PAGES, recipe, run, page.url)
+    return (*MAIN_PAGES, recipe, f"{recipe}/delete", run, page.url)
 
 
 def test_every_page_is_sound_and_fits_a_phone(places: Sequence[str], page: Page, open_window: OpenWindow) -> None:

@@ -6,6 +6,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.chromium import Window
 from tests.browser.conftest import OpenWindow
 from tests.browser.merchant import follow, go_to, open_recipe, sign_in
+from tests.integrations.cases import CASES
 from tests.service.running import Service
 
 
@@ -30,6 +31,36 @@ def test_a_recipe_is_set_up_saved_and_switched_without_script(owner: Window, ope
         follow(switch)
         page.get_by_role("status").filter(has_text=said).wait_for()
         expect(switch).to_be_checked(checked=is_on)
+
+
+def test_a_recipe_is_kept_while_its_service_is_connected_and_deleted_at_last(
+    connected: Page, open_window: OpenWindow
+) -> None:
+    """Away to a new connection and back: the message is as it was typed, the new connection chosen."""
+    page = open_window(java_script_enabled=False)
+    sign_in(page, "/")
+    open_recipe(page, "product.updated", "post it to Slack")
+    page.get_by_label("Message").fill("{{ product.name }} has changed.\n\nLook at it & say so.")
+    follow(page.get_by_role("button", name="Add another"))
+    page.get_by_label("Name").fill("Second team")
+    for name, value in CASES["slack"].credentials.items():
+        page.locator(f"[name={name}]").fill(str(value))
+    follow(page.get_by_role("button", name="Connect", exact=True))
+    page.get_by_role("status").filter(has_text="Second team works").wait_for()
+    page.get_by_text("Not saved yet: this is how you left it").wait_for()
+    assert page.get_by_label("Message").input_value() == "{{ product.name }} has changed.\n\nLook at it & say so."
+    expect(page.get_by_label("Connection").locator("option:checked")).to_contain_text("Second team")
+    page.get_by_label("Channel").select_option(label="#sales")
+    follow(page.get_by_role("button", name="Save and switch on"))
+
+    follow(page.get_by_role("link", name="Delete this recipe"))
+    follow(page.get_by_role("button", name="Delete the recipe"))
+    page.get_by_role("status").filter(has_text="is deleted.").wait_for()
+    expect(page.locator('section[id="product.updated"]').get_by_role("switch")).to_have_count(0)
+
+    go_to(page, "Connections")
+    follow(page.get_by_role("link", name="Reconnect Second team"))
+    follow(page.get_by_role("button", name="Remove Second team"))
 
 
 @pytest.mark.parametrize("has_script", [True, False])

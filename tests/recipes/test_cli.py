@@ -337,6 +337,20 @@ def test_a_title_and_conditions_of_ones_own_are_listed(reviews: Terminal) -> Non
     assert own in listed
 
 
+def test_a_recipe_is_deleted_once_that_is_confirmed(reviews: Terminal) -> None:
+    reviews.do("recipe", "enable", POST_REVIEW, "--set", "channel=#reviews")
+    for typed in ("n\n", ""):
+        asked = reviews("recipe", "delete", POST_REVIEW, typed=typed)
+        assert asked.exit_code == 1
+        assert "- It leaves your recipes and takes no new events.\n" in asked.stdout
+    assert any(entry["enabled"] for entry in reviews.json("recipe", "list"))
+    assert reviews.do("recipe", "delete", POST_REVIEW, "--yes") == "“Post reviews to Slack” is deleted.\n"
+    assert all(entry["recipe_id"] is None for entry in reviews.json("recipe", "list"))
+    assert "nothing to delete" in reviews.refused("recipe", "delete", POST_REVIEW, "--yes")
+    reviews.do("recipe", "enable", POST_REVIEW, "--set", "channel=#reviews")
+    assert "is deleted." in reviews.do("recipe", "delete", POST_REVIEW, typed="y\n")
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -9,7 +9,7 @@ from recipes import engine as runs
 from recipes import upkeep
 from recipes.db import reading, transaction
 from recipes.mail import Mailer
-from recipes.models import Account, Connection, Event, IdentityKey, Membership, RunState
+from recipes.models import Account, Connection, Event, IdentityKey, Membership, RunState, UnsavedForm
 from recipes.settings import Settings
 from recipes.spool import Spool
 from tests.conftest import NOW
@@ -100,3 +100,22 @@ def test_lost_runs_are_put_back(kitchen: Kitchen, engine: Engine) -> None:
     assert upkeep.recover_runs(engine, kitchen.now) == 0
     assert upkeep.recover_runs(engine, kitchen.now + timedelta(hours=1)) == 1
     assert kitchen.states() == [RunState.QUEUED]
+
+
+def test_forms_that_nobody_came_back_to_are_forgotten(kitchen: Kitchen, engine: Engine) -> None:
+    """After a month, and not before."""
+    with transaction(engine) as session:
+        person = Account(email="ada@example.com", password="x", fs_uniquifier="1", created_at=NOW)
+        session.add(person)
+        session.flush()
+        assert person.id is not None
+        for days, recipe in ((29, "1"), (31, "2")):
+            session.add(
+                UnsavedForm(
+                    account_id=person.id, merchant_id=kitchen.endpoint.merchant_id, recipe=recipe, entered=[],
+                    created_at=NOW - timedelta(days=days),
+                )
+            )  # fmt: skip
+    upkeep.forget_old(engine, keep_days=400, now=NOW)
+    with reading(engine) as session:
+        assert [form.recipe for form in session.exec(select(UnsavedForm))] == ["1"]

@@ -32,18 +32,20 @@ def stored(engine: Engine, vault: Vault, connection_id: int) -> dict[str, str]:
 def test_a_connection_is_added_and_checked_at_once(
     engine: Engine, vault: Vault, owner: Browser, world: World, slack: StandIn
 ) -> None:
-    """The page that sent the merchant here is the one to come back to."""
-    form = {"name": "Second", "bot_token": NEW_TOKEN, "next": "/recipes/1"}
+    """The page that sent the merchant here is the one to come back to; it is told of the new connection."""
+    form = {"name": "Second", "bot_token": NEW_TOKEN, "next": "/recipes/1?step=0"}
     answer = owner.post("/connections/new/slack", form)
-    assert answer.location == "/recipes/1"
     assert slack.calls == ["auth.test"]
     assert "Second works: Acme, as wire." in owner.get("/connections").text
     with reading(engine) as session:
         made = session.exec(select(Connection).where(Connection.name == "Second")).one()
+    assert answer.location == f"/recipes/1?step=0&connection={made.id}"
     assert stored(engine, vault, made.id or 0) == {"bot_token": NEW_TOKEN}
 
 
-@pytest.mark.parametrize("elsewhere", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:1"])
+@pytest.mark.parametrize(
+    "elsewhere", ["https://evil.example/", "//evil.example", "/\\evil.example", "/\t/evil.example", "javascript:1"]
+)
 def test_the_way_back_is_one_of_our_pages(owner: Browser, world: World, slack: StandIn, elsewhere: str) -> None:
     """A link to the form cannot lead off to another site."""
     form = {"name": "Second", "bot_token": NEW_TOKEN, "next": elsewhere}

@@ -108,13 +108,6 @@ def test_a_recipe_that_cannot_work_is_not_switched_on(engine: Engine, owner: Bro
     ).status_code == 422  # fmt: skip
 
 
-def test_set_up_without_a_connection_sends_there_and_back(stranger: Browser) -> None:
-    """The first thing to do is said first."""
-    page = stranger.get(f"/recipes/new/{PREBUILT}").text
-    assert "Connect Slack first." in page
-    assert f'href="/connections/new/slack?next=/recipes/new/{PREBUILT}"' in page
-
-
 def test_live_choices_are_loaded_once_a_minute(owner: Browser, world: World, slack: StandIn) -> None:
     """However often the page is drawn."""
     for _ in range(3):

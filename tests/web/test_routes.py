@@ -16,6 +16,7 @@ OWNED: dict[str, dict[str, Any]] = {
     "connections.change": {"connection_id": "connection_id"},
     "connections.check": {"connection_id": "connection_id"},
     "connections.remove": {"connection_id": "connection_id"},
+    "recipes.delete": {"recipe_id": "recipe_id"},
     "recipes.edit": {"recipe_id": "recipe_id"},
     "recipes.switch": {"recipe_id": "recipe_id"},
     "runs.run": {"run_id": "run_id"},
@@ -88,7 +89,7 @@ def test_the_owner_gets_in(app: Flask, world: World, owner: Browser) -> None:
     """No page of the owner's own is missing or broken."""
     every = calls(app, world, {**OWNED, **EVERYBODYS})
     # What removes or changes things last, so that the pages before still have them.
-    every.sort(key=lambda each: (each[0] == "POST", "remove" in each[1]))
+    every.sort(key=lambda each: (each[0] == "POST", "remove" in each[1] or "delete" in each[1]))
     refused = [(method, url, code) for method, url, form in every if (code := call(owner, method, url, form)) >= 400]
     assert [each for each in refused if each[2] != 422] == []
 

@@ -26,6 +26,7 @@ def pages_of(world: World) -> list[str]:
     return [
         *PAGES,
         f"/recipes/{world.recipe_id}",
+        f"/recipes/{world.recipe_id}/delete",
         f"/connections/{world.connection_id}",
         f"/activity/events/{world.event_id}",
         f"/runs/{world.run_id}",

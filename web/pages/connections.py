@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from itertools import chain, count
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -38,7 +38,7 @@ def listing() -> ResponseReturnValue:
 
 @blueprint.route("/new/<app>", methods=["GET", "POST"])
 def add(app: str) -> ResponseReturnValue:
-    """The form for a new connection; `next` is the page to go back to."""
+    """The form for a new connection; `next` is the page to go back to, which is told the `connection`'s number."""
     declared = _service(app)
     if request.method == "GET":
         return _form(declared, {}, {})
@@ -50,7 +50,7 @@ def add(app: str) -> ResponseReturnValue:
     except kit.FormError as error:
         return _form(declared, values, error.problems), 422
     _check(made)
-    return redirect(_next() or url_for("connections.listing"))
+    return redirect(_back_with(made) or url_for("connections.listing"))
 
 
 @blueprint.route("/<int:connection_id>", methods=["GET", "POST"])
@@ -149,6 +149,13 @@ def _free_name(declared: kit.Integration) -> str:
         taken = {connection.name for connection in connections.of_app(session, merchant_id(), declared.name)}
     names = chain([declared.title], (f"{declared.title} {number}" for number in count(2)))
     return next(name for name in names if name not in taken)
+
+
+def _back_with(made: Connection) -> str:
+    """The page to go back to, if there is one, told of the new connection."""
+    parts = urlsplit(_next())
+    query = urlencode([*parse_qsl(parts.query), ("connection", made.id)])
+    return urlunsplit(parts._replace(query=query)) if parts.path else ""
 
 
 def _next() -> str:

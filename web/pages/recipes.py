@@ -1,17 +1,19 @@
-"""Recipes: the shelf with its switches, and the form on which one is set up."""
+"""Recipes: the shelf with its switches, the form on which one is set up, and how one is deleted."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import MultiDict
 
-from recipes import cookbook, ledger
+from recipes import connections, cookbook, ledger
 from recipes.db import reading, transaction
 from recipes.events import EventType, event_type
 from recipes.models import OPEN_STATES, Recipe
 from recipes.prebuilt import PREBUILT
 from web import editor
-from web.auth import signed_in
+from web.auth import User, signed_in
 from web.site import merchant_id, site
 
 blueprint = Blueprint("recipes", __name__, url_prefix="/recipes")
@@ -99,6 +101,25 @@ def _answer(is_on: bool, sentence: str, url: str, *, is_fine: bool = True) -> Re
     return redirect(url)
 
 
+@blueprint.route("/<int:recipe_id>/delete", methods=["GET", "POST"])
+def delete(recipe_id: int) -> ResponseReturnValue:
+    """Says what deleting a recipe means, and does it; what waits is called off if asked (`cancel_waiting`)."""
+    with reading(site().engine) as session:
+        meant = cookbook.deletion(session, merchant_id(), recipe_id)
+    if meant is None:
+        abort(404)
+    if request.method == "GET":
+        return render_template("recipes/delete.html", recipe=meant.recipe, meant=meant)
+    cancel = request.form.get("cancel_waiting") == "yes"
+    try:
+        with transaction(site().engine) as session:
+            said = cookbook.delete(session, merchant_id(), recipe_id, site().now(), cancel_waiting=cancel)
+    except cookbook.CookbookError:
+        abort(404)  # somebody else was quicker
+    flash(said, "success")
+    return redirect(url_for("recipes.shelf"))
+
+
 # ── The set-up form ──────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -106,13 +127,20 @@ def _form(draft: Draft, recipe: Recipe | None) -> ResponseReturnValue:
     if not editor.is_known(draft):
         abort(410, "This recipe uses something that this version of Pocketwire does not have any more.")
     if request.method == "GET":
-        return _page(draft, recipe, {})
-    draft = editor.read_draft(draft, request.form)
+        return _opened(draft, recipe)
     wanted = request.form.get("do", "save")
+    if wanted == "forget":
+        with transaction(site().engine) as session:
+            cookbook.forget_entered(session, merchant_id(), _who().id, draft)
+        return redirect(request.path)
+    draft = editor.read_draft(draft, request.form)
     if wanted == "preview":
         return _preview(draft)
     if wanted == "refresh":
         return _page(draft, recipe, {})
+    steps = {f"connect.{number}": number for number in range(len(draft.steps))}
+    if wanted in steps:
+        return _connect_first(draft, steps[wanted])
     try:
         saved = _save(draft, switch_on=wanted == "save-on")
     except cookbook.CookbookError as error:
@@ -120,11 +148,33 @@ def _form(draft: Draft, recipe: Recipe | None) -> ResponseReturnValue:
     return redirect(url_for("recipes.edit", recipe_id=saved.id))
 
 
+def _opened(draft: Draft, recipe: Recipe | None) -> str:
+    """The form as the person left it to connect a service, if they did; with that connection, if it was made."""
+    step, made = request.args.get("step", -1, type=int), request.args.get("connection", -1, type=int)
+    with reading(site().engine) as session:
+        kept = cookbook.find_entered(session, merchant_id(), _who().id, draft)
+        connection = connections.get(session, merchant_id(), made)
+    if kept:
+        draft = editor.read_draft(draft, MultiDict((name, value) for name, value in kept.entered))
+    if connection:
+        draft = editor.with_connection(draft, step, connection)
+    return _page(draft, recipe, {}, unsaved_since=kept.created_at if kept else None)
+
+
+def _connect_first(draft: Draft, number: int) -> ResponseReturnValue:
+    """Keeps what was entered, and goes on to the form of a connection for one of the steps."""
+    entered = [each for each in request.form.items(multi=True) if each[0] not in ("csrf_token", "do")]
+    with transaction(site().engine) as session:
+        cookbook.keep_entered(session, merchant_id(), _who().id, draft, entered, site().now())
+    return redirect(url_for("connections.add", app=draft.steps[number].app, next=f"{request.path}?step={number}"))
+
+
 def _save(draft: Draft, *, switch_on: bool) -> Recipe:
     here = site()
     draft, warnings = cookbook.with_labels(here.engine, here.vault, here.settings, merchant_id(), draft)
     with transaction(here.engine) as session:
-        saved = cookbook.save(session, here.vault, merchant_id(), draft, by=_who(), now=here.now())
+        saved = cookbook.save(session, here.vault, merchant_id(), draft, by=_who().email, now=here.now())
+        cookbook.forget_entered(session, merchant_id(), _who().id, draft)
         if switch_on and saved.id is not None:
             cookbook.enable(session, merchant_id(), saved.id, here.now())
     for warning in warnings:
@@ -136,12 +186,16 @@ def _save(draft: Draft, *, switch_on: bool) -> Recipe:
     return saved
 
 
-def _who() -> str:
+def _who() -> User:
     user = signed_in()
-    return user.email if user else ""
+    if user is None:
+        raise ValueError("nobody is signed in")
+    return user
 
 
-def _page(draft: Draft, recipe: Recipe | None, problems: Mapping[str, str]) -> str:
+def _page(
+    draft: Draft, recipe: Recipe | None, problems: Mapping[str, str], *, unsaved_since: datetime | None = None
+) -> str:
     event, prebuilt = _event(draft), PREBUILT.get(draft.prebuilt or "")
     draft, steps = editor.look(draft, problems, may_call=True)
     with reading(site().engine) as session:
@@ -160,6 +214,7 @@ def _page(draft: Draft, recipe: Recipe | None, problems: Mapping[str, str]) -> s
         problems=problems,
         first_problem=next((place for place in places if place in problems), ""),
         other_problems=[sentence for place, sentence in problems.items() if place not in places],
+        unsaved_since=unsaved_since,
         rows=editor.condition_rows(draft),
         facts=editor.facts_to_choose(event),
         operators=editor.operators(),
