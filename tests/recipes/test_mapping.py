@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
-from time import perf_counter
+from time import thread_time
 from typing import Any
 
 import pytest
@@ -298,10 +298,13 @@ def test_mistakes_are_found_on_saving_in_plain_words(template: str, sentence: st
     ],
 )
 def test_a_hostile_template_is_refused_soon(template: str) -> None:
-    """Whoever signs in shares the machine with others: no template may hold it up, or break the page."""
-    began = perf_counter()
+    """Whoever signs in shares the machine with others: no template may hold it up, or break the page.
+
+    By the processor time it takes, which others on the machine do not change.
+    """
+    began = thread_time()
     assert _deep(700, lambda: problems(template, "order.completed"))
-    assert perf_counter() - began < 3
+    assert thread_time() - began < 3
 
 
 def _deep(frames: int, call: Callable[[], list[str]]) -> list[str]:
