@@ -1,6 +1,7 @@
 """Turns a batch of deliveries into events, identity keys claimed in the same transaction."""
 
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -14,6 +15,8 @@ from recipes.events.identity import Identity, Key, about, identify
 from recipes.events.reading import Reading, read
 from recipes.models import Event, IdentityKey, IdentityMemory, Origin, RejectedDelivery, Standing
 from recipes.spool import Delivery
+
+logger = logging.getLogger(__name__)
 
 _CHUNK = 400
 _EVENT = Event.__table__  # type: ignore[attr-defined]
@@ -138,8 +141,15 @@ class Intake:
             arrival.identity = self._identify(arrival.delivery, arrival.reading, arrival.about)
             self._look_up([arrival])
         endpoint_id = arrival.delivery.endpoint_id
-        if any(self._is_claimed(endpoint_id, key, arrival.delivery.received_at) for key in arrival.identity.keys):
+        claimed = [
+            key for key in arrival.identity.keys if self._is_claimed(endpoint_id, key, arrival.delivery.received_at)
+        ]
+        if claimed:
             arrival.is_new = False
+            if all(key.unsure for key in claimed):
+                own = next(key.text for key in arrival.identity.keys if not key.unsure)
+                # Not the key that decided: it may hold a buyer's e-mail.
+                logger.warning("%s at endpoint %d is taken for a repeat, though this key is new", own, endpoint_id)
             return
         for key in arrival.identity.keys:
             self._until[endpoint_id, key.text] = key.until

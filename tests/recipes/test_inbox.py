@@ -18,6 +18,7 @@ from recipes.settings import Settings
 from recipes.spool import Delivery, Spool
 from tests.conftest import NOW
 
+SAMPLES = Path("recipes/events/samples")
 ORDER = {"order": {"id": "order_1"}, "amount": 64.99, "currency": "usd", "customer": {"email": "Jane@Example.com "}}
 
 
@@ -106,12 +107,31 @@ def test_byte_identical_renewals_of_two_months_are_two_events(
     engine: Engine, delivery: Callable[..., Delivery]
 ) -> None:
     """A renewal's body holds no date: a plain body hash would swallow the second month's."""
-    renewal = json.loads((Path("recipes/events/samples") / "invoice.payment_succeeded.json").read_text())
+    renewal = json.loads((SAMPLES / "invoice.payment_succeeded.json").read_text())
     kind = "invoice.payment_succeeded"
     assert store(engine, [delivery(renewal, kind)]) == [True]
     assert store(engine, [delivery(renewal, kind, NOW + timedelta(minutes=5))]) == [False]
     assert store(engine, [delivery(renewal, "invoice.paid", NOW + timedelta(hours=1))]) == [False]
     assert store(engine, [delivery(renewal, kind, NOW + timedelta(days=30))]) == [True]
+
+
+def test_a_second_review_that_may_be_the_first_is_logged(
+    engine: Engine, delivery: Callable[..., Delivery], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It counts as a repeat, as the API may know the review by another id. The log holds no e-mail and no words."""
+    review = json.loads((SAMPLES / "review.created.json").read_text())
+    second = {**review, "review": {**review["review"], "id": "second", "review": "Even better now."}}
+    without_id = {**review, "review": {"rating": 5, "review": "Exactly what I needed."}}
+    kind = "review.created"
+    assert store(engine, [delivery(review, kind), delivery(review, kind), delivery(without_id, kind)]) == [
+        True,
+        False,
+        False,
+    ]
+    assert caplog.messages == []
+    assert store(engine, [delivery(second, kind)]) == [False]
+    [said] = caplog.messages
+    assert said == "review.created:id:second at endpoint 1 is taken for a repeat, though this key is new"
 
 
 def test_what_cannot_be_read_is_stored_and_set_apart(engine: Engine, delivery: Callable[..., Delivery]) -> None:
