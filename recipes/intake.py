@@ -222,12 +222,16 @@ class Intake:
             self._connection.execute(statement, rows)
 
 
+def memory_name(reading: Reading, origin: str) -> str | None:
+    """The name under which an endpoint remembers what the event is about; None if that is nothing to remember."""
+    name = about(reading)
+    return _SAMPLES + name if name and origin == Origin.SAMPLE else name
+
+
 def _place(delivery: Delivery, reading: Reading) -> tuple[int, str] | None:
     """Where the memory lies that identifying the delivery needs."""
-    name = about(reading)
-    if name is None:
-        return None
-    return delivery.endpoint_id, _SAMPLES + name if delivery.origin == Origin.SAMPLE else name
+    name = memory_name(reading, delivery.origin)
+    return (delivery.endpoint_id, name) if name else None
 
 
 def count_rejections(session: Session, rejected: Mapping[tuple[int, str], tuple[int, datetime, datetime]]) -> None:

@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, str] = {
     "events": "recipes.cli.activity:events",
     "runs": "recipes.cli.activity:runs",
     "run-again": "recipes.cli.activity:run_again",
+    "run-late": "recipes.cli.activity:run_late",
     "mark-done": "recipes.cli.activity:mark_done",
     "cancel": "recipes.cli.activity:cancel",
     "ledger": "recipes.cli.activity:show_ledger",

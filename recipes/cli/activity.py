@@ -1,5 +1,8 @@
 """`pocketwire runs`, `events`, `run-again` and their like: what came in and what was done."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import click
 
 from recipes import engine as runs_of_engine
@@ -17,6 +20,18 @@ with_limit = click.option(
     show_default=True,
     help="How many, newest first.",
 )
+
+with_all_the_same = click.option(
+    "--all-the-same", is_flag=True, help="Also if the buyer was refunded, left or came back since."
+)
+
+
+@contextmanager
+def _saying_how_to_insist() -> Iterator[None]:
+    try:
+        yield
+    except runs_of_engine.UndoneSince as error:
+        raise Refused(f"{error} If you want it all the same, add --all-the-same.") from None
 
 
 @click.command()
@@ -77,32 +92,51 @@ def events(
 
 @click.command("run-again")
 @click.argument("run_id", type=int, metavar="ID")
+@with_all_the_same
 @for_merchant
 @click.pass_obj
-def run_again(work: Workplace, run_id: int, merchant: str | None) -> None:
+def run_again(work: Workplace, run_id: int, all_the_same: bool, merchant: str | None) -> None:
     """Run a run again; a failed one goes on where it stopped.
 
     \b
     Example: pocketwire run-again 42
     """
-    with transaction(work.engine) as session:
-        run = runs_of_engine.run_again(session, work.merchant_id(merchant, session), run_id, now=work.now())
+    with _saying_how_to_insist(), transaction(work.engine) as session:
+        owner = work.merchant_id(merchant, session)
+        run = runs_of_engine.run_again(session, owner, run_id, now=work.now(), all_the_same=all_the_same)
     click.echo(f"Run {run.id} is {ledger.STATE_WORDS[run.state]}.")
 
 
 @click.command("mark-done")
 @click.argument("run_id", type=int, metavar="ID")
+@with_all_the_same
 @for_merchant
 @click.pass_obj
-def mark_done(work: Workplace, run_id: int, merchant: str | None) -> None:
+def mark_done(work: Workplace, run_id: int, all_the_same: bool, merchant: str | None) -> None:
     """Say of a run that nobody is sure about that it was done.
 
     \b
     Example: pocketwire mark-done 42
     """
-    with transaction(work.engine) as session:
-        runs_of_engine.mark_done(session, work.merchant_id(merchant, session), run_id, now=work.now())
+    with _saying_how_to_insist(), transaction(work.engine) as session:
+        owner = work.merchant_id(merchant, session)
+        runs_of_engine.mark_done(session, owner, run_id, now=work.now(), all_the_same=all_the_same)
     click.echo(f"Run {run_id} is marked done.")
+
+
+@click.command("run-late")
+@click.argument("event_id", type=int, metavar="ID")
+@for_merchant
+@click.pass_obj
+def run_late(work: Workplace, event_id: int, merchant: str | None) -> None:
+    """Run an event that was kept because it came too late.
+
+    \b
+    Example: pocketwire run-late 42
+    """
+    with transaction(work.engine) as session:
+        runs_of_engine.run_late(session, work.merchant_id(merchant, session), event_id)
+    click.echo(f"Event {event_id} runs now.")
 
 
 @click.command()

@@ -9,7 +9,7 @@ from recipes.engine.holding import hold, release
 from recipes.engine.limits import Limits
 from recipes.engine.performing import Performed, Tools, perform
 from recipes.engine.recovering import extend_leases, recover
-from recipes.engine.requests import RunRequestError, cancel, mark_done, run_again
+from recipes.engine.requests import RunRequestError, UndoneSince, cancel, is_late, mark_done, run_again, run_late
 from recipes.engine.settling import settle
 
 __all__ = [
@@ -18,16 +18,19 @@ __all__ = [
     "Performed",
     "RunRequestError",
     "Tools",
+    "UndoneSince",
     "cancel",
     "claim",
     "extend_leases",
     "fan_out",
     "has_work",
     "hold",
+    "is_late",
     "mark_done",
     "perform",
     "recover",
     "release",
     "run_again",
+    "run_late",
     "settle",
 ]

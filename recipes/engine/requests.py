@@ -1,13 +1,24 @@
-"""What a merchant may ask of a run: run it again, mark it done, cancel it."""
+"""What a merchant may ask: to run a run again, mark it done, cancel it; to run an event that was kept as late."""
 
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import exists, func, select, update
 from sqlmodel import Session, col
 
 from recipes.definition import Definition
 from recipes.engine.lanes import lane_of
-from recipes.models import Connection, ConnectionState, Event, Recipe, RecipeVersion, Run, RunState
+from recipes.engine.undone import undone_since
+from recipes.models import (
+    Connection,
+    ConnectionState,
+    Event,
+    IdentityKey,
+    Recipe,
+    RecipeVersion,
+    Run,
+    RunState,
+    Standing,
+)
 from recipes.refusal import Refusal
 
 _RESUMED = (RunState.FAILED, RunState.UNSURE)
@@ -19,30 +30,41 @@ class RunRequestError(Refusal):
     """The request does not fit the run. The text is a sentence for the merchant."""
 
 
-def run_again(session: Session, merchant_id: int, run_id: int, *, now: datetime) -> Run:
+class UndoneSince(RunRequestError):
+    """What the run is about has been undone since: it runs only if that is asked for. Says what happened and when."""
+
+
+def run_again(session: Session, merchant_id: int, run_id: int, *, now: datetime, all_the_same: bool = False) -> Run:
     """Runs a run again, with its recipe as it is now; the run to watch.
 
     A failed or unsure run goes on at the step it stopped at, so that what was done is not done twice. Any other
-    that has ended is repeated as a new run. Raises RunRequestError.
+    that has ended is repeated as a new run. all_the_same: also if what it is about has been undone since.
+    Raises RunRequestError; UndoneSince if only `all_the_same` is missing.
     """
     run = _find(session, merchant_id, run_id)
-    if run.state in _RESUMED:
-        return _resume(session, run, now)
-    if run.state in _REPEATED:
-        return _repeat(session, run, now)
-    raise RunRequestError("This run is still under way.")
+    if run.state not in (*_RESUMED, *_REPEATED):
+        raise RunRequestError("This run is still under way.")
+    _look_whether_it_stands(session, run, now, all_the_same)
+    return _resume(session, run, now) if run.state in _RESUMED else _repeat(session, run, now)
 
 
-def mark_done(session: Session, merchant_id: int, run_id: int, *, now: datetime) -> Run:
-    """Ends an unsure run as done, on the merchant's word. Raises RunRequestError."""
+def mark_done(session: Session, merchant_id: int, run_id: int, *, now: datetime, all_the_same: bool = False) -> Run:
+    """Takes an unsure run's step as done, on the merchant's word: the run ends, or goes on with its next step.
+
+    all_the_same: it goes on also if what it is about has been undone since. Raises RunRequestError; UndoneSince if
+    only `all_the_same` is missing.
+    """
     run = _find(session, merchant_id, run_id)
     if run.state != RunState.UNSURE:
         raise RunRequestError("Only a run that we are not sure about can be marked done.")
     version = session.get_one(RecipeVersion, run.version_id)
     definition = Definition.model_validate(version.definition)
+    goes_on = run.step + 1 < len(definition.steps)
+    if goes_on:
+        _look_whether_it_stands(session, run, now, all_the_same)
     run.doubt = False
     run.outcome = "Marked done by you."
-    if run.step + 1 < len(definition.steps):
+    if goes_on:
         _queue(session, run, definition, run.step + 1, now)
     else:
         run.state = RunState.SUCCEEDED
@@ -64,6 +86,36 @@ def cancel(session: Session, merchant_id: int, run_id: int, *, now: datetime) ->
         raise RunRequestError("This run cannot be cancelled: it is under way or has ended.")
     session.refresh(run)
     return run
+
+
+def is_late(session: Session, event: Event) -> bool:
+    """Whether an event is kept, and was not run, for coming after what undoes it; `run_late` runs it.
+
+    Such an event is as real as any that ran and holds its keys for good; what contradicts itself holds none.
+    """
+    holds_its_keys = exists().where(col(IdentityKey.event_id) == event.id, col(IdentityKey.until).is_(None))
+    return event.standing == Standing.SUSPICIOUS and bool(session.execute(select(holds_its_keys)).scalar_one())
+
+
+def run_late(session: Session, merchant_id: int, event_id: int) -> None:
+    """Lets a late event run, on the merchant's word, for the recipes that were on when it came.
+
+    Raises RunRequestError.
+    """
+    event = session.get(Event, event_id)
+    if event is None or event.merchant_id != merchant_id:
+        raise RunRequestError("There is no such event.")
+    if not is_late(session, event):
+        raise RunRequestError("Only an event that was kept because it came too late can be run like this.")
+    event.standing, event.standing_reason = Standing.READY, ""
+    event.fanned_out_at = None
+    session.flush()
+
+
+def _look_whether_it_stands(session: Session, run: Run, now: datetime, all_the_same: bool) -> None:
+    said = None if all_the_same else undone_since(session, session.get_one(Event, run.event_id), now=now)
+    if said:
+        raise UndoneSince(said)
 
 
 def _find(session: Session, merchant_id: int, run_id: int) -> Run:

@@ -67,8 +67,8 @@ def _buyer(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _order(payload: Mapping[str, Any]) -> dict[str, Any]:
-    amount, before_tax, tax = _order_amounts(payload)
-    code, unit = money.currency(payload.get("currency")), _order_unit(payload)
+    amount, before_tax, tax = order_amounts(payload)
+    code, unit = money.currency(payload.get("currency")), order_unit(payload)
     return {
         "id": body.order_id_of(payload),
         **_sum("amount", amount, unit, code),
@@ -83,7 +83,7 @@ def _refund(payload: Mapping[str, Any]) -> dict[str, Any]:
     code = money.currency(refund.get("currency")) or money.currency(payload.get("currency"))
     return {
         "id": body.id_of(payload, "refund"),
-        **_sum("amount", money.number(refund.get("amount")), _order_unit(payload), code),
+        **_sum("amount", money.number(refund.get("amount")), order_unit(payload), code),
         "reason": body.text(refund.get("reason")),
         "status": body.status(refund.get("status")),
     }
@@ -147,13 +147,15 @@ _GROUPS: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = MappingPr
 )
 
 
-def _order_amounts(payload: Mapping[str, Any]) -> tuple[Decimal | None, Decimal | None, Decimal | None]:
+def order_amounts(payload: Mapping[str, Any]) -> tuple[Decimal | None, Decimal | None, Decimal | None]:
+    """What was paid, what it is before tax, and the tax, as they were sent."""
     tax = body.group(payload, "tax").get("amount")
     return money.number(payload.get("amount")), money.number(payload.get("amountBeforeTax")), money.number(tax)
 
 
-def _order_unit(payload: Mapping[str, Any]) -> money.Unit:
-    amounts = _order_amounts(payload)
+def order_unit(payload: Mapping[str, Any]) -> money.Unit:
+    """In what unit the amounts of an order and of its refund are."""
+    amounts = order_amounts(payload)
     refunded = money.number(body.group(payload, "refund").get("amount"))
     price = body.group(payload, "product").get("price")
     return money.unit_of_order((*amounts, refunded), money.currency(payload.get("currency")), amounts[1], price)

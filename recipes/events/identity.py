@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Any
 
 from recipes.events import body as bodies
-from recipes.events import subscription_state
+from recipes.events import refunds, subscription_state
 from recipes.events.reading import Reading
 from recipes.models import Standing
 
@@ -29,6 +29,8 @@ HOUR = timedelta(hours=1)
 Payload = Mapping[str, Any]
 Memory = Mapping[str, Any]
 _HASH_LENGTH = 32
+# What else is remembered of these: when they happened, under this name.
+_DATED = MappingProxyType({"customer.subscription.deleted": "ended_at", "order.refunded": "refunded_at"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def about(reading: Reading) -> str | None:
     """The name of the memory that `identify` needs for this event; None if it needs none."""
     if reading.standing != Standing.READY or reading.payload is None:
         return None
-    if reading.type == "order.refunded":
+    if reading.type in ("order.completed", "order.refunded"):
         return f"refunds:{bodies.order_id_of(reading.payload)}"
     if reading.type == "product.updated":
         return f"product:{bodies.product_id_of(reading.payload)}"
@@ -83,17 +85,28 @@ def identify(reading: Reading, body: bytes, *, received_at: datetime, memory: Me
         return Identity((same_body,))
     found = make(reading.payload, received_at, memory)
     keys = (*found.keys, same_body)
-    if reading.type == "customer.subscription.created" and _has_ended_since(reading, memory):
-        return Identity(keys, None, "This start came after the subscription's end. It is kept, and no recipe ran.")
-    if reading.type == "customer.subscription.deleted" and found.memory is not None:
-        return Identity(keys, {**found.memory, "ended_at": reading.occurred_at.isoformat()})
+    late = _late(reading.type, reading.payload, reading.occurred_at, memory)
+    if late:
+        return Identity(keys, None, late)
+    if reading.type in _DATED and found.memory is not None:
+        return Identity(keys, {**found.memory, _DATED[reading.type]: reading.occurred_at.isoformat()})
     return Identity(keys, found.memory)
 
 
-def _has_ended_since(reading: Reading, memory: Memory | None) -> bool:
+def _late(name: str, payload: Payload, occurred_at: datetime, memory: Memory | None) -> str:
+    """Why an event that came after what undoes it must not run, as a sentence; empty for any other."""
+    if name == "customer.subscription.created" and _has_ended_since(occurred_at, memory):
+        return "This start came after the subscription's end. It is kept, and no recipe ran."
+    # An order is paid once and before it is refunded: here the order of arrival tells enough.
+    if name == "order.completed" and refunds.may_be_whole(memory, payload):
+        return "This sale came after its refund. It is kept, and no recipe ran."
+    return ""
+
+
+def _has_ended_since(occurred_at: datetime, memory: Memory | None) -> bool:
     """Whether the subscription ended after this start: order of delivery is not promised, and nobody is let back in."""
     ended_at = (memory or {}).get("ended_at")
-    return bool((memory or {}).get("ended") and ended_at and reading.occurred_at.isoformat() < ended_at)
+    return bool((memory or {}).get("ended") and ended_at and occurred_at.isoformat() < ended_at)
 
 
 def order_completed(payload: Payload, received_at: datetime, memory: Memory | None) -> Identity:
@@ -104,11 +117,11 @@ def order_completed(payload: Payload, received_at: datetime, memory: Memory | No
 def order_refunded(payload: Payload, received_at: datetime, memory: Memory | None) -> Identity:
     """By the refund's position among the order's, and by its own id if it has one."""
     order, refund = bodies.order_id_of(payload), bodies.id_of(payload, "refund")
-    position = int((memory or {}).get("count", 0)) + 1
-    keys = [Key(f"order.refunded:{order}:{position}")]
+    after = refunds.added(memory, payload)
+    keys = [Key(f"order.refunded:{order}:{after['count']}")]
     if refund:
         keys.append(Key(f"order.refunded:{order}:id:{refund}"))
-    return Identity(tuple(keys), {"count": position})
+    return Identity(tuple(keys), after)
 
 
 def customer_created(payload: Payload, received_at: datetime, memory: Memory | None) -> Identity:

@@ -110,6 +110,15 @@ def in_major(amount: Decimal | None, unit: Unit, code: str | None) -> Decimal | 
     return amount.quantize(Decimal(1).scaleb(-(_MOST_PLACES if decimals is None else decimals)), ROUND_HALF_UP)
 
 
+def bounds(amount: Decimal, unit: Unit, code: str | None) -> tuple[Decimal, Decimal]:
+    """The least and the most that an amount can be in major units; the same twice where its unit is known."""
+    known = in_major(amount, unit, code)
+    if known is not None:
+        return known, known
+    decimals = places(code)
+    return amount.scaleb(-(_MOST_PLACES if decimals is None else decimals)), amount
+
+
 def for_people(sent: Decimal | None, unit: Unit, code: str | None) -> str | None:
     """An amount as people write it: $64.99, ¥500, 12.50 CHF; with a remark where the unit is not known."""
     if sent is None:

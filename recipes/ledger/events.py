@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
+from recipes.engine import is_late
 from recipes.events import event_type
 from recipes.events.facts import facts_of
 from recipes.events.reading import read
@@ -44,6 +45,7 @@ class EventDetail:
     """An event with its facts (label and text), its payload without private links, and its runs.
 
     `payload` is None if the body could not be read; `text` is then the body as it came, cut at LONGEST_TEXT.
+    `is_late`: it did not run because it came too late, and may be run all the same.
     """
 
     line: EventLine
@@ -52,6 +54,7 @@ class EventDetail:
     payload: Mapping[str, Any] | None
     text: str
     runs: Sequence[RunLine]
+    is_late: bool
 
 
 def events_page(
@@ -96,6 +99,7 @@ def event_detail(session: Session, merchant_id: int, event_id: int) -> EventDeta
         payload=None if payload is None else without_private(payload),
         text="" if payload is not None else _text(event.body),
         runs=runs,
+        is_late=is_late(session, event),
     )
 
 

@@ -163,6 +163,45 @@ def test_a_review_is_posted_to_the_channel_that_was_named(reviews: Terminal, add
     assert len(slack.seen("POST /chat.postMessage")) == 2
 
 
+def test_what_was_undone_since_runs_again_only_if_that_is_said(
+    terminal: Terminal, address: str, tmp_path: Path
+) -> None:
+    """The refusal says what happened and how to insist."""
+    terminal.do("recipe", "enable", "order.completed/ledger-row")
+    payload = tmp_path / "order.json"
+    payload.write_text('{"order": {"id": "mine"}, "amount": 64.99, "customer": {"email": "zoe@example.com"}}')
+    for event in ("order.completed", "order.refunded"):
+        terminal.do("send", event, "--payload", str(payload), "--to", address)
+    terminal.turn()
+    (run,) = terminal.json("runs")
+    said = terminal.refused("run-again", str(run["id"]))
+    assert "This order was refunded on " in said
+    assert "add --all-the-same." in said
+    assert len(terminal.json("runs")) == 1
+    assert "about to run" in terminal.do("run-again", str(run["id"]), "--all-the-same")
+    terminal.turn()
+    assert [each["state"] for each in terminal.json("runs")] == ["succeeded", "succeeded"]
+
+
+def test_an_event_that_came_too_late_is_run_when_that_is_said(terminal: Terminal, address: str, tmp_path: Path) -> None:
+    """Once; nothing else can be run like this."""
+    terminal.do("recipe", "enable", "order.completed/ledger-row")
+    payload = tmp_path / "order.json"
+    payload.write_text('{"order": {"id": "mine"}, "amount": 64.99, "customer": {"email": "zoe@example.com"}}')
+    for event in ("order.refunded", "order.completed"):
+        terminal.do("send", event, "--payload", str(payload), "--to", address)
+    terminal.turn()
+    assert terminal.json("runs") == []
+    (late, refund) = terminal.json("events")
+    assert "came after its refund" in late["outcome"]
+    assert "too late" in terminal.refused("run-late", str(refund["id"]))
+    assert "no such event" in terminal.refused("run-late", "999")
+    terminal.do("run-late", str(late["id"]))
+    terminal.turn()
+    assert [each["state"] for each in terminal.json("runs")] == ["succeeded"]
+    terminal.refused("run-late", str(late["id"]))
+
+
 # ── Accounts and endpoints ───────────────────────────────────────────────────────────────────────────────
 
 

@@ -115,6 +115,42 @@ def test_byte_identical_renewals_of_two_months_are_two_events(
     assert store(engine, [delivery(renewal, kind, NOW + timedelta(days=30))]) == [True]
 
 
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize(
+    ("refund", "standing"),
+    [
+        ({"id": "r1", "amount": 64.99}, Standing.SUSPICIOUS),
+        ({"id": "r1"}, Standing.SUSPICIOUS),
+        ({"id": "r1", "amount": 5.50}, Standing.READY),
+    ],
+)
+def test_a_sale_that_comes_after_its_refund_is_kept_and_does_not_run(
+    engine: Engine, delivery: Callable[..., Delivery], refund: dict[str, Any], standing: Standing, together: bool
+) -> None:
+    """In one batch or not. After a refund in part it runs, for the buyer keeps what was bought."""
+    came = [delivery({**ORDER, "amount": None, "refund": refund}, "order.refunded"), delivery()]
+    for batch in [came] if together else [[each] for each in came]:
+        assert store(engine, batch) == [True] * len(batch)
+    refunded, sale = _events(engine)
+    assert (refunded.standing, sale.standing) == (Standing.READY, standing)
+    assert bool(sale.standing_reason) is bool(sale.fanned_out_at) is (standing == Standing.SUSPICIOUS)
+    assert store(engine, [delivery(at=NOW + timedelta(days=1))]) == [False]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_two_partial_refunds_that_are_the_whole_keep_the_sale_from_running(
+    engine: Engine, delivery: Callable[..., Delivery], together: bool
+) -> None:
+    """They add up, also within one batch. A sale that comes first runs, whatever is refunded later."""
+    parts = [{**ORDER, "refund": {"id": f"r{amount}", "amount": amount}} for amount in (32.50, 32.49)]
+    first = delivery({**ORDER, "order": {"id": "order_2"}})
+    came = [*(delivery(part, "order.refunded") for part in parts), first, delivery()]
+    came.append(delivery({**parts[0], "order": {"id": "order_2"}}, "order.refunded"))
+    for batch in [came] if together else [[each] for each in came]:
+        store(engine, batch)
+    assert [event.standing for event in _events(engine)] == ["ready", "ready", "ready", "suspicious", "ready"]
+
+
 def test_a_second_review_that_may_be_the_first_is_logged(
     engine: Engine, delivery: Callable[..., Delivery], caplog: pytest.LogCaptureFixture
 ) -> None:

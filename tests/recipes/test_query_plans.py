@@ -10,7 +10,8 @@ from sqlmodel import Session
 from recipes import connections, ledger
 from recipes import engine as runs
 from recipes.db import transaction
-from recipes.models import Recipe
+from recipes.engine.undone import undone_since
+from recipes.models import Event, Recipe
 from tests.conftest import NOW
 from tests.recipes.engine.kitchen import Kitchen, order, step
 
@@ -24,8 +25,16 @@ ASKED: dict[str, Callable[[Session, int, int], Any]] = {
     "counters": lambda session, mine, number: ledger.counters(session, mine, NOW),
     "events": lambda session, mine, number: ledger.events_page(session, mine),
     "runs": lambda session, mine, number: ledger.runs_page(session, mine),
+    "whether a sale was undone": lambda session, mine, number: undone_since(session, _event(session, 1), now=NOW),
+    "whether a refund was undone": lambda session, mine, number: undone_since(session, _event(session, 2), now=NOW),
+    "whether an event is late": lambda session, mine, number: runs.is_late(session, _event(session, 4)),
     "whether runs need a connection": lambda session, mine, number: connections.remove(session, mine, number),
 }
+
+
+def _event(session: Session, number: int) -> Event:
+    """1 is a sale, 2 its refund, 4 another sale that came after its refund."""
+    return session.get_one(Event, number)
 
 
 @pytest.fixture
@@ -49,6 +58,9 @@ def test_no_statement_reads_all_runs_or_events(kitchen: Kitchen, plans: list[str
     number = kitchen.connect("ledger")
     kitchen.recipe("order.completed", step("ledger", "put_row", number, key="{{ order.id }}", columns={"A": "1"}))
     kitchen.deliver("order.completed", order(1))
+    kitchen.deliver("order.refunded", order(1))
+    kitchen.deliver("order.refunded", order(2))
+    kitchen.deliver("order.completed", order(2))
     kitchen.work()
     with transaction(kitchen.engine) as session:
         session.execute(update(Recipe).values(enabled=False))

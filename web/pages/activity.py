@@ -2,11 +2,11 @@
 
 import json
 
-from flask import Blueprint, abort, render_template, request
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from recipes import cookbook, ledger
-from recipes.db import reading
+from recipes import cookbook, engine, ledger
+from recipes.db import reading, transaction
 from recipes.events import EVENT_TYPES
 from recipes.models import OPEN_STATES, Mode, RunState
 from web.site import merchant_id, site
@@ -74,3 +74,20 @@ def event(event_id: int) -> ResponseReturnValue:
     entries = [entry for group in groups if group.event.name == detail.line.type for entry in group.entries]
     body = detail.text if detail.payload is None else json.dumps(detail.payload, indent=2, ensure_ascii=False)
     return render_template("activity/event.html", detail=detail, body=body, entries=entries)
+
+
+@blueprint.post("/events/<int:event_id>/run")
+def run_late(event_id: int) -> ResponseReturnValue:
+    """Runs an event that was kept because it came too late."""
+    with reading(site().engine) as session:
+        if ledger.event_detail(session, merchant_id(), event_id) is None:
+            abort(404)
+    try:
+        with transaction(site().engine) as session:
+            engine.run_late(session, merchant_id(), event_id)
+    except engine.RunRequestError as error:
+        flash(str(error), "error")
+    else:
+        site().wake()
+        flash("It runs now.", "success")
+    return redirect(url_for("activity.event", event_id=event_id))

@@ -1,9 +1,10 @@
 """One run: what was tried, what came of it, and what can be asked of it."""
 
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
-from flask import Blueprint, abort, flash, redirect, render_template, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlmodel import Session
 
@@ -15,7 +16,7 @@ from web.site import merchant_id, site
 blueprint = Blueprint("runs", __name__, url_prefix="/runs/<int:run_id>")
 
 
-class Request(Protocol):
+class Asked(Protocol):
     """Something that can be asked of a run."""
 
     def __call__(self, session: Session, merchant_id: int, run_id: int, *, now: datetime) -> Run:
@@ -25,22 +26,19 @@ class Request(Protocol):
 @blueprint.get("")
 def run(run_id: int) -> ResponseReturnValue:
     """The page."""
-    detail = _find(run_id)
-    with reading(site().engine) as session:
-        event = ledger.event_detail(session, merchant_id(), detail.line.event_id)
-    return render_template("activity/run.html", run=detail.line, detail=detail, event=event)
+    return _page(run_id)
 
 
 @blueprint.post("/again")
 def again(run_id: int) -> ResponseReturnValue:
-    """Runs it again."""
-    return _ask(run_id, engine.run_again, "It runs again now.")
+    """Runs it again; if it has been undone since, only when that is confirmed."""
+    return _ask(run_id, partial(engine.run_again, all_the_same=_is_confirmed()), "It runs again now.")
 
 
 @blueprint.post("/done")
 def done(run_id: int) -> ResponseReturnValue:
-    """Takes the merchant's word that it happened."""
-    return _ask(run_id, engine.mark_done, "Marked done.")
+    """Takes the merchant's word that it happened; steps that follow may have to be confirmed."""
+    return _ask(run_id, partial(engine.mark_done, all_the_same=_is_confirmed()), "Marked done.")
 
 
 @blueprint.post("/cancel")
@@ -49,17 +47,31 @@ def cancel(run_id: int) -> ResponseReturnValue:
     return _ask(run_id, engine.cancel, "Cancelled: it will not be done.")
 
 
-def _ask(run_id: int, request: Request, sentence: str) -> ResponseReturnValue:
+def _is_confirmed() -> bool:
+    return request.form.get("all_the_same") == "yes"
+
+
+def _ask(run_id: int, asked: Asked, sentence: str) -> ResponseReturnValue:
     _find(run_id)
     try:
         with transaction(site().engine) as session:
-            run_id = request(session, merchant_id(), run_id, now=site().now()).id or run_id
+            run_id = asked(session, merchant_id(), run_id, now=site().now()).id or run_id
+    except engine.UndoneSince as error:
+        return _page(run_id, beware=str(error)), 409
     except engine.RunRequestError as error:
         flash(str(error), "error")
     else:
         site().wake()
         flash(sentence, "success")
     return redirect(url_for("runs.run", run_id=run_id))
+
+
+def _page(run_id: int, beware: str = "") -> str:
+    """The run; with `beware`, what was asked of it just now has to be confirmed."""
+    detail = _find(run_id)
+    with reading(site().engine) as session:
+        event = ledger.event_detail(session, merchant_id(), detail.line.event_id)
+    return render_template("activity/run.html", run=detail.line, detail=detail, event=event, beware=beware)
 
 
 def _find(run_id: int) -> ledger.RunDetail:

@@ -143,15 +143,20 @@ class Kitchen:
         with transaction(self.engine) as session:
             return runs.release(session, connection_id, now=self.now)
 
-    def run_again(self, run_id: int | None) -> None:
+    def run_again(self, run_id: int | None, **confirmed: bool) -> None:
         """The merchant asks for it."""
         with transaction(self.engine) as session:
-            runs.run_again(session, self.endpoint.merchant_id, run_id or 0, now=self.now)
+            runs.run_again(session, self.endpoint.merchant_id, run_id or 0, now=self.now, **confirmed)
 
-    def mark_done(self, run_id: int | None) -> None:
+    def run_late(self, event_id: int) -> None:
+        """The merchant asks for it."""
+        with transaction(self.engine) as session:
+            runs.run_late(session, self.endpoint.merchant_id, event_id)
+
+    def mark_done(self, run_id: int | None, **confirmed: bool) -> None:
         """The merchant says so."""
         with transaction(self.engine) as session:
-            runs.mark_done(session, self.endpoint.merchant_id, run_id or 0, now=self.now)
+            runs.mark_done(session, self.endpoint.merchant_id, run_id or 0, now=self.now, **confirmed)
 
     def cancel(self, run_id: int | None) -> None:
         """The merchant asks for it."""

@@ -16,10 +16,10 @@ def _tag(kitchen: Kitchen) -> None:
     kitchen.recipe("order.refunded", step("mailchimp", "remove_tag", connection, **fields))
 
 
-def _refund(number: int) -> dict[str, object]:
+def _refund(number: int, amount: float = 64.99) -> dict[str, object]:
     return {
         "order": {"id": f"order_{number}"},
-        "refund": {"id": f"re_{number}", "amount": 64.99, "status": "succeeded"},
+        "refund": {"id": f"re_{number}", "amount": amount, "status": "succeeded"},
         "customer": {"email": "jane@example.com"},
     }
 
@@ -44,10 +44,10 @@ def test_a_late_retry_never_lets_a_buyer_back_in(kitchen: Kitchen, mailchimp: Ve
 
 
 def test_events_run_in_the_order_they_occurred_not_in_which_they_came(kitchen: Kitchen, mailchimp: Vendor) -> None:
-    """Pocketsflow promises no order of delivery; its own time stamp tells."""
+    """Pocketsflow promises no order of delivery; its own time stamp tells. After a refund in part a sale still runs."""
     _tag(kitchen)
     kitchen.later(seconds=10)
-    kitchen.deliver("order.refunded", _refund(1), occurred_at=NOW + timedelta(seconds=5))
+    kitchen.deliver("order.refunded", _refund(1, 5.50), occurred_at=NOW + timedelta(seconds=5))
     kitchen.deliver("order.completed", order(1), occurred_at=NOW + timedelta(seconds=1))
     kitchen.work()
     assert _statuses(mailchimp) == ["active", "inactive"]
@@ -67,7 +67,7 @@ def test_an_earlier_event_found_late_waits_for_what_is_under_way(kitchen: Kitche
     """Two runs of one lane are never under way together."""
     _tag(kitchen)
     kitchen.later(seconds=10)
-    kitchen.deliver("order.refunded", _refund(1), occurred_at=NOW + timedelta(seconds=5))
+    kitchen.deliver("order.refunded", _refund(1, 5.50), occurred_at=NOW + timedelta(seconds=5))
     first = kitchen.claim()
     kitchen.deliver("order.completed", order(1), occurred_at=NOW + timedelta(seconds=1))
     assert kitchen.claim() == []
@@ -98,3 +98,16 @@ def test_a_start_that_comes_after_its_end_lets_nobody_in(kitchen: Kitchen, mailc
     kitchen.deliver("customer.subscription.created", started, occurred_at=kitchen.now - timedelta(seconds=20))
     kitchen.work()
     assert _statuses(mailchimp) == ["inactive"]
+
+
+def test_a_sale_that_comes_after_its_refund_gives_nothing(kitchen: Kitchen, mailchimp: Vendor) -> None:
+    """The tag was taken off already: it must not be put on again. The merchant may run the sale all the same."""
+    _tag(kitchen)
+    kitchen.deliver("order.refunded", _refund(1))
+    kitchen.work()
+    kitchen.deliver("order.completed", order(1))
+    kitchen.work()
+    assert _statuses(mailchimp) == ["inactive"]
+    kitchen.run_late(2)
+    kitchen.work()
+    assert _statuses(mailchimp) == ["inactive", "active"]

@@ -205,7 +205,9 @@ def test_partial_refunds_of_one_order_are_numbered() -> None:
         assert f"order.refunded:order_xyz123:{number}" in books.claimed
     again = sample("order.refunded", refund={"id": "r2", "amount": 5.5, "status": "completed"})
     assert not books.takes("order.refunded", again, NOW + 30 * DAYS)
-    assert books.memories == {"refunds:order_xyz123": {"count": 3}}
+    assert books.memories == {
+        "refunds:order_xyz123": {"count": 3, "most": "16.5", "refunded_at": "2026-07-24T12:00:00+00:00"}
+    }
 
 
 def test_a_refund_without_an_id_takes_the_next_place() -> None:
@@ -215,6 +217,17 @@ def test_a_refund_without_an_id_takes_the_next_place() -> None:
     assert not books.takes("order.refunded", body, NOW + 9 * MINUTES)
     assert books.takes("order.refunded", body, NOW + 11 * MINUTES)
     assert "order.refunded:ord_abc123def456:2" in books.claimed
+
+
+@pytest.mark.parametrize(("amount", "is_late"), [(64.99, True), (5.5, False), (None, True)])
+def test_a_sale_after_its_refund_is_late_unless_only_a_part_was_refunded(amount: float | None, is_late: bool) -> None:
+    """Late is new all the same: its keys are claimed, and what is remembered of the refund stays."""
+    refund = {"id": "r1", "amount": amount, "status": "succeeded"}
+    memory = identity_of(sample("order.refunded", refund=refund), "order.refunded").memory
+    found = identity_of(sample("order.completed"), "order.completed", memory=memory)
+    assert found.late == ("This sale came after its refund. It is kept, and no recipe ran." if is_late else "")
+    assert found.keys[0].text == "order.completed:order_xyz123"
+    assert found.memory is None
 
 
 # ── Products ─────────────────────────────────────────────────────────────────────────────────────────────

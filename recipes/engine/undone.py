@@ -1,0 +1,70 @@
+"""Whether what a run is about has been undone since. Quick however many events there are."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlmodel import Session, col, select
+
+from recipes.events.reading import Reading, read
+from recipes.events.undoing import RETURNS, Later, undone
+from recipes.intake import memory_name
+from recipes.models import Event, IdentityMemory, Merchant, Origin, Standing
+
+_MOST_RETURNS = 20
+_is_sample = col(Event.origin) == Origin.SAMPLE
+
+
+def undone_since(session: Session, event: Event, *, now: datetime) -> str | None:
+    """What has undone the event since and what running it again may do, as sentences; None if it stands."""
+    reading = _read(event)
+    if reading.payload is None:
+        return None
+    found = undone(event.type, reading.payload, _memory(session, event, reading), _returns(session, event))
+    if found is None:
+        return None
+    on = f" on {_day(session, event.merchant_id, found.at, now)}" if found.at else ""
+    return f"{found.happened}{on}. {found.beware}"
+
+
+def _read(event: Event) -> Reading:
+    return read(event.body, event_header=event.type, timestamp_header=None, received_at=event.received_at)
+
+
+def _memory(session: Session, event: Event, reading: Reading) -> dict[str, Any] | None:
+    name = memory_name(reading, event.origin)
+    kept = session.get(IdentityMemory, (event.endpoint_id, name)) if name else None
+    return kept.memory if kept else None
+
+
+def _returns(session: Session, event: Event) -> Iterator[Later]:
+    """The buyer's later sales or starts, the latest first. No index knows buyers: what is older is not read."""
+    name = RETURNS.get(event.type)
+    if name is None or event.subject is None:
+        return
+    found = (
+        select(Event)
+        .where(
+            Event.merchant_id == event.merchant_id,
+            Event.type == name,
+            col(Event.id) > event.id,
+            Event.endpoint_id == event.endpoint_id,
+            Event.subject == event.subject,
+            Event.standing == Standing.READY,
+            _is_sample if event.origin == Origin.SAMPLE else ~_is_sample,
+            col(Event.occurred_at) > event.occurred_at,
+        )
+        .order_by(col(Event.id).desc())
+        .limit(_MOST_RETURNS)
+    )
+    for later in session.exec(found):
+        reading = _read(later)
+        if reading.payload is not None:
+            yield Later(reading.payload, later.occurred_at, _memory(session, later, reading))
+
+
+def _day(session: Session, merchant_id: int, at: datetime, now: datetime) -> str:
+    zone = ZoneInfo(session.get_one(Merchant, merchant_id).time_zone)
+    there = at.astimezone(zone)
+    return f"{there.day} {there:%B}" if there.year == now.astimezone(zone).year else f"{there.day} {there:%B %Y}"
