@@ -2,16 +2,15 @@
 
 import logging
 import queue
-import re
 import smtplib
 import ssl
 import threading
-from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import localtime, make_msgid
 from urllib.parse import unquote, urlsplit
 
 from integrations.kit import one_line
+from recipes.addresses import mailbox
 from recipes.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -20,8 +19,6 @@ SECONDS = 20.0
 MOST_WAITING = 100
 SUBMISSION_PORT = 587
 SMTPS_PORT = 465
-_BARE = re.compile(r"(?P<spec>[^@\s,;<>]+@[^@\s,;<>]+)")
-_NAMED = re.compile(rf"(?P<name>[^@\r\n,;<>]*)<{_BARE.pattern}>")
 
 
 class Mailer:
@@ -58,8 +55,8 @@ class Mailer:
 
     def _message(self, recipient: str, subject: str, text: str) -> EmailMessage:
         message = EmailMessage()
-        message["From"] = _address(self._sender or f"pocketwire@{urlsplit(self._server).hostname}")
-        message["To"] = _address(recipient)
+        message["From"] = mailbox(self._sender or f"pocketwire@{urlsplit(self._server).hostname}")
+        message["To"] = mailbox(recipient)
         message["Subject"] = one_line(subject)
         message["Date"] = localtime()
         message["Message-ID"] = make_msgid(domain="pocketwire")
@@ -123,12 +120,3 @@ class Outbox:
         while True:
             recipient, subject, text = self._waiting.get()
             self._mailer.send(recipient, subject=subject, text=text)
-
-
-def _address(text: str) -> Address:
-    """One address, bare or as "Name <address>", and nothing besides. Raises ValueError otherwise."""
-    found = _BARE.fullmatch(text.strip()) or _NAMED.fullmatch(text.strip())
-    if found is None:
-        raise ValueError("not an address")
-    parts = found.groupdict()
-    return Address(display_name=parts.get("name", "").strip(), addr_spec=parts["spec"])

@@ -15,6 +15,7 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server import Server
 
+from recipes.addresses import bind_text
 from recipes.refusal import Refusal
 from recipes.settings import Settings
 
@@ -70,11 +71,11 @@ class CannotServe(Refusal):
 
 def serve(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT. What is in flight is finished; nothing is lost."""
-    host, _, port = settings.bind.rpartition(":")
+    host, port = settings.listens_on
     stopping = threading.Event()
     engine = EngineKeeper()
     try:
-        while _serve_web(host.strip("[]"), int(port)):
+        while _serve_web(host, port):
             # Between two tries nobody else would hear a signal: the server's own handlers are of no use any more.
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: stopping.set())
@@ -87,7 +88,7 @@ def serve(settings: Settings) -> None:
 @contextmanager
 def place_held(settings: Settings) -> Iterator[None]:
     """Holds the data directory for this service. Raises CannotServe if another has it, or the address is taken."""
-    host, _, port = settings.bind.rpartition(":")
+    host, port = settings.listens_on
     with (settings.data_dir / "service.lock").open("a") as lock:
         try:
             # The system lets go of it however this process ends.
@@ -96,19 +97,19 @@ def place_held(settings: Settings) -> Iterator[None]:
             raise CannotServe(
                 f"Pocketwire is running already: another one works in {settings.data_dir.resolve()}."
             ) from None
-        _check_address(host.strip("[]"), int(port))
+        _check_address(host, port)
         yield
 
 
 def _check_address(host: str, port: int) -> None:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
-        except OSError as error:
-            raise CannotServe(
-                f"{host}:{port} cannot be listened on ({error.strerror}). Set POCKETWIRE_BIND to another address."
-            ) from None
+    except OSError as error:
+        raise CannotServe(
+            f"{bind_text(host, port)} cannot be listened on ({error.strerror}). Set POCKETWIRE_BIND to another address."
+        ) from None
 
 
 def _serve_web(host: str, port: int) -> bool:

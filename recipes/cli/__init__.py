@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import Any
 
 import click
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from recipes.cli.workplace import Refused, Workplace
 from recipes.refusal import Refusal
@@ -58,6 +58,13 @@ class _Commands(click.Group):
             raise Refused(f"{error.format_message().rstrip('.')}. See {where} --help.") from None
         except OperationalError as error:
             raise Refused(f"The database cannot be used just now: {error.orig}.") from None
+        except DatabaseError as error:
+            # Its subclasses are mistakes of ours; this one itself says that the file is none, or is broken.
+            if type(error) is not DatabaseError:
+                raise
+            raise Refused(
+                f"The database cannot be used ({error.orig}): look at DATABASE_URL, or at the data directory."
+            ) from None
 
 
 @click.group(cls=_Commands)

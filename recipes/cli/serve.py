@@ -1,10 +1,12 @@
 """`pocketwire serve`: the whole service."""
 
 import os
+from ipaddress import ip_address
 
 import click
 
 from recipes.accounts import first_run_token
+from recipes.addresses import bind_text
 from recipes.cli.logs import set_up_logging
 from recipes.cli.workplace import Workplace
 from recipes.db import open_database, transaction
@@ -15,8 +17,19 @@ from recipes.service import serve as serve_until_stopped
 from recipes.settings import Settings
 
 
+def _ip_address(_context: click.Context, _option: click.Parameter, given: str | None) -> str | None:
+    if given is not None:
+        try:
+            ip_address(given.strip("[]"))
+        except ValueError:
+            raise click.BadParameter(
+                "has to be an IP address: 127.0.0.1 for this machine alone, 0.0.0.0 for every network"
+            ) from None
+    return given
+
+
 @click.command()
-@click.option("--host", help="The address to listen on, instead of POCKETWIRE_BIND's.")
+@click.option("--host", callback=_ip_address, help="The IP address to listen on, instead of POCKETWIRE_BIND's.")
 @click.option("--port", type=click.IntRange(1, 65_535), help="The port to listen on, instead of POCKETWIRE_BIND's.")
 @click.pass_obj
 def serve(work: Workplace, host: str | None, port: int | None) -> None:
@@ -25,10 +38,9 @@ def serve(work: Workplace, host: str | None, port: int | None) -> None:
     Example: pocketwire serve --host 0.0.0.0 --port 8080
     """
     settings = work.settings
-    given_host, _, given_port = settings.bind.rpartition(":")
-    bind = f"{host or given_host}:{port or given_port}"
+    given_host, given_port = settings.listens_on
     # Its children read the environment as this process did.
-    os.environ["POCKETWIRE_BIND"] = bind
+    os.environ["POCKETWIRE_BIND"] = bind_text(host or given_host, port or given_port)
     settings = work.load()
     set_up_logging()
     with place_held(settings):

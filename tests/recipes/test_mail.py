@@ -45,7 +45,8 @@ def test_a_line_break_in_the_subject_adds_no_header(settings: Settings, server: 
 
 
 @pytest.mark.parametrize(
-    "recipient", ["ada@example.com\nBcc: eve@example.com", "ada@example.com, eve@example.com", "", "nobody"]
+    "recipient",
+    ["ada@example.com\nBcc: eve@example.com", "ada@example.com, eve@example.com", "", "nobody", "ada@example..com"],
 )
 def test_a_recipient_is_one_address_and_nothing_else(
     settings: Settings, server: MailServer, recipient: str, caplog: pytest.LogCaptureFixture

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 
 import requests
 
@@ -84,3 +86,38 @@ def test_another_key_stops_the_start(service: Service) -> None:
     _account(service)
     service.environment["POCKETWIRE_CREDENTIALS_KEY"] = "another key of forty characters, or more"
     assert "POCKETWIRE_CREDENTIALS_KEY" in service.refused("serve")
+
+
+def test_a_wrong_setting_stops_the_start_with_a_sentence(service: Service) -> None:
+    """As a terminal or an init system sees it: exit code 2, one line on standard error, no traceback."""
+    service.environment["POCKETWIRE_MAIL_SERVER"] = "smtp://ada:hunter2@"
+    done = subprocess.run(
+        [sys.executable, "-m", "recipes.cli", "serve"],
+        env=service.environment,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == (
+        "Error: POCKETWIRE_MAIL_SERVER has to have a host after smtp:// "
+        "(example: smtp://user:password@mail.example.com:587).\n"
+    )
+
+
+def test_another_address_is_given_on_the_command_line(service: Service) -> None:
+    """--host takes an IPv6 address with or without brackets; a name is refused, since the server takes none."""
+    assert "has to be an IP address" in service.refused("serve", "--host", "localhost")
+    # An address for documentation, which no machine has.
+    for host in ("2001:db8::1", "[2001:db8::1]"):
+        assert "[2001:db8::1]:8001 cannot be listened on" in service.refused("serve", "--host", host, "--port", "8001")
+
+
+def test_a_database_that_is_none_stops_the_start_with_a_sentence(service: Service) -> None:
+    """Another kind of file."""
+    file = service.folder / "notes.txt"
+    file.write_text("Not a database, whatever its length may be.\n" * 100)
+    service.environment["DATABASE_URL"] = f"sqlite:///{file}"
+    assert "file is not a database" in service.refused("serve")
+    assert file.read_text().startswith("Not a database")
