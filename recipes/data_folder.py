@@ -2,6 +2,8 @@
 
 import os
 import secrets
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from recipes.environment import PREFIX, SettingError
@@ -38,17 +40,38 @@ def check_database(file: Path, setting: str) -> None:
 
 
 def kept_key(path: Path) -> str:
-    """The key in a file for this user alone, which is made if it is not there."""
+    """The key in a file for this user alone, which is made if it is not there. Raises SettingError if it is no key."""
     try:
-        # O_EXCL: of two processes that start at once, one makes the key and the other reads it.
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(handle, "w") as file:
-        file.write(secrets.token_urlsafe(48) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    return path.read_text().strip()
+        if not path.exists():
+            _make_key(path)
+        key = path.read_text(errors="replace").strip()
+    except OSError as error:
+        raise SettingError(f"The key in {path.absolute()} cannot be read ({error.strerror}).") from None
+    if len(key) < SHORTEST_KEY:
+        raise SettingError(
+            f"{path.absolute()} holds no key: put it back from a backup, or delete it if there is nothing to keep."
+        )
+    return key
+
+
+def _make_key(path: Path) -> None:
+    handle, draft = tempfile.mkstemp(prefix=f"{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_urlsafe(48) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        # It gets its name when it is whole: an empty file would be an empty key. And it takes nobody's place: of two
+        # processes that start at once, one makes the key and both read it.
+        with suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        os.unlink(draft)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _wrong_with_database(file: Path) -> str | None:

@@ -52,11 +52,13 @@ def serve(work: Workplace, host: str | None, port: int | None) -> None:
 
 
 def _prepare(work: Workplace, settings: Settings) -> str | None:
-    """Brings the database up; the first-run link's token while there is no account. Raises Refusal."""
+    """Brings keys and database up; the first-run link's token while there is no account. Raises Refusal."""
+    settings.signing_key()
     database = open_database(settings.database)
-    migrate(database)
-    with transaction(database) as session:
-        check_secrets_open(session, work.vault)
-        token = first_run_token(session, work.now())
-    database.dispose()
-    return token
+    try:
+        migrate(database)
+        with transaction(database) as session:
+            check_secrets_open(session, work.vault)
+            return first_run_token(session, work.now())
+    finally:
+        database.dispose()

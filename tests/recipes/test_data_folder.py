@@ -1,7 +1,9 @@
 """The data directory: made and private, and where it cannot be used the start stops with a sentence."""
 
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -89,3 +91,49 @@ def test_keys_are_made_once_and_only_for_the_owner(tmp_path: Path) -> None:
     assert settings.sealing_keys() == again.sealing_keys()
     for name in ("secret-key", "credentials-key"):
         assert stat.S_IMODE((tmp_path / "data" / name).stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("text", ["", "\n", "half-a-key\n"])
+def test_a_key_file_without_a_key_is_refused(text: str, tmp_path: Path) -> None:
+    """What a crash or a full disk left behind: everything would be sealed with a key that anyone can guess."""
+    settings = load_settings()
+    for name, key in (("secret-key", settings.signing_key), ("credentials-key", settings.sealing_keys)):
+        file = tmp_path / "data" / name
+        file.write_text(text)
+        with pytest.raises(SettingError) as caught:
+            key()
+        assert str(caught.value) == (
+            f"{file} holds no key: put it back from a backup, or delete it if there is nothing to keep."
+        )
+        assert file.read_text() == text
+
+
+def test_a_key_file_of_another_user_is_said(tmp_path: Path) -> None:
+    """One sentence, as for all that is not as it should be."""
+    settings = load_settings()
+    settings.sealing_keys()
+    (tmp_path / "data").chmod(0o755)
+    (tmp_path / "data" / "credentials-key").chmod(0)
+    with as_another_user(tmp_path), pytest.raises(SettingError) as caught:
+        settings.sealing_keys()
+    assert (
+        str(caught.value) == f"The key in {tmp_path / 'data' / 'credentials-key'} cannot be read (Permission denied)."
+    )
+
+
+def test_all_who_start_at_once_have_the_same_key(tmp_path: Path) -> None:
+    """The web side and the engine start together: what one seals the other opens. No draft is left behind."""
+    settings = load_settings()
+    file = tmp_path / "data" / "credentials-key"
+    for _ in range(20):
+        file.unlink(missing_ok=True)
+        at_once = Barrier(8)
+
+        def key(at_once: Barrier = at_once) -> list[str]:
+            at_once.wait(10)
+            return settings.sealing_keys()
+
+        with ThreadPoolExecutor(8) as pool:
+            keys = [each.result() for each in [pool.submit(key) for _ in range(8)]]
+        assert keys == [[file.read_text().strip()]] * 8
+    assert {each.name for each in (tmp_path / "data").iterdir()} == {"credentials-key", "spool"}

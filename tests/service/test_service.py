@@ -121,3 +121,13 @@ def test_a_database_that_is_none_stops_the_start_with_a_sentence(service: Servic
     service.environment["DATABASE_URL"] = f"sqlite:///{file}"
     assert "file is not a database" in service.refused("serve")
     assert file.read_text().startswith("Not a database")
+
+
+def test_a_key_file_without_a_key_stops_the_start(service: Service) -> None:
+    """Pages could not be served, and what is sealed would be open to anyone."""
+    data = service.folder / "data"
+    data.mkdir()
+    for name in ("secret-key", "credentials-key"):
+        (data / name).touch()
+        assert f"{data / name} holds no key" in service.refused("serve")
+        (data / name).unlink()
