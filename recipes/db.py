@@ -41,6 +41,15 @@ def open_database(url: str, *, wait_seconds: float = 10.0) -> Engine:
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    try:
+        _set_up_sqlite(connection)
+    except BaseException:
+        # The pool never had it, and does not close it.
+        connection.close()
+        raise
+
+
+def _set_up_sqlite(connection: Any) -> None:
     # pysqlite's own BEGIN is deferred and left out before SELECTs; SQLAlchemy's "begin" event sends ours instead.
     connection.isolation_level = None
     cursor = connection.cursor()

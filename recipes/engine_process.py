@@ -29,8 +29,9 @@ def run_engine(settings: Settings, parent: int) -> None:
     """
     lock = _lock(settings.data_dir / "engine.lock")
     pipe = WakePipe(settings.wake_pipe)
+    database = open_database(settings.database)
     clock = EmbeddedClock(
-        open_database(settings.database),
+        database,
         settings,
         ClientCache(Vault.from_keys(settings.sealing_keys()), settings.api_base),
         Mailer(settings),
@@ -57,6 +58,7 @@ def run_engine(settings: Settings, parent: int) -> None:
         stopping.set()
         listener.join()
         pipe.close()
+        database.dispose()
         os.close(lock)
 
 

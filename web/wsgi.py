@@ -81,8 +81,10 @@ def make_application(settings: Settings) -> Receiver:
     endpoints = EndpointCache(impatient, vault)
     endpoints.load_all()
     inbox = Inbox(impatient, Spool(settings.spool), Waker(settings.wake_pipe))
-    atexit.register(inbox.close)
     engine = open_database(settings.database)
+    # What is registered last runs first: the inbox writes what it has, then its connections are closed.
+    for close in (engine.dispose, impatient.dispose, inbox.close):
+        atexit.register(close)
     pages = Pages()
     receiver = Receiver(pages, endpoints, inbox)
     threading.Thread(target=pages.make, args=(settings, engine, vault, receiver), name="pages", daemon=True).start()

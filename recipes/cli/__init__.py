@@ -73,3 +73,4 @@ class _Commands(click.Group):
 def main(context: click.Context) -> None:
     """No-code automations for merchants who sell on Pocketsflow."""
     context.obj = context.obj or Workplace()
+    context.call_on_close(context.obj.close)

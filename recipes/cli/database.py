@@ -15,5 +15,9 @@ def migrate(work: Workplace) -> None:
     \b
     Example: pocketwire migrate
     """
-    applied = bring_up(open_database(work.settings.database))
+    database = open_database(work.settings.database)
+    try:
+        applied = bring_up(database)
+    finally:
+        database.dispose()
     click.echo(f"Applied: {', '.join(applied)}." if applied else "The database is up to date.")

@@ -58,8 +58,14 @@ class Workplace:
         if schema is Schema.EMPTY:
             migrate(engine)
         elif schema is Schema.OTHER:
+            engine.dispose()
             raise Refused("The database is of another version: run pocketwire migrate.")
         return engine
+
+    def close(self) -> None:
+        """Closes the connections to the database, if it was opened."""
+        if "engine" in vars(self):
+            self.engine.dispose()
 
     def merchant_id(self, name: str | None, session: Session | None = None) -> int:
         """The store that a command is about. Raises AccountError."""
