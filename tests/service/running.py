@@ -104,8 +104,10 @@ class Service:
                 words = (path / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if parent and int(parent[1]) == self.process.pid:
-                found["engine" if b"engine" in words else "web" if b"serve" in words else "other"] = int(path.name)
+            # Where processes are spawned, not forked, Python keeps one of its own that ends with the last of them.
+            is_pythons = any(b"multiprocessing.resource_tracker" in word for word in words)
+            if parent and int(parent[1]) == self.process.pid and not is_pythons:
+                found["engine" if b"engine" in words else "web"] = int(path.name)
         return found
 
     def cli(self, *words: str, stdin: str = "", code: int = 0) -> str:
