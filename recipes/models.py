@@ -187,7 +187,7 @@ class Endpoint(SQLModel, table=True):
 
 
 class RejectedDelivery(SQLModel, table=True):
-    """How often an endpoint refused a delivery for one reason. Never holds a body."""
+    """How often an endpoint refused a delivery, or took an odd one, for one reason. Never holds a body."""
 
     __tablename__ = "rejected_delivery"
     endpoint_id: int = Field(foreign_key="endpoint.id", primary_key=True, ondelete="CASCADE")
@@ -286,7 +286,12 @@ class Connection(SQLModel, table=True):
     `account` is what the service calls itself ("Acme Ltd"), `paused_reason` a sentence for the merchant.
     """
 
-    __table_args__ = (UniqueConstraint("merchant_id", "app", "name"), _among("state", ConnectionState))
+    __table_args__ = (
+        UniqueConstraint("merchant_id", "app", "name"),
+        _among("state", ConnectionState),
+        # Recipes' versions, seals and kept clients name a connection by its number: it never comes back.
+        {"sqlite_autoincrement": True},
+    )
     id: int | None = Field(default=None, primary_key=True)
     merchant_id: int = _to("merchant.id", index=False)
     app: str

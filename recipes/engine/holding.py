@@ -2,10 +2,22 @@
 
 from datetime import datetime
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlmodel import Session, col
 
+from recipes.definition import Step
 from recipes.models import DUE_STATES, OPEN_STATES, Connection, ConnectionState, Run, RunState, among
+
+
+def connection_of(session: Session, merchant_id: int, step: Step) -> Connection | None:
+    """The connection that a step names, as long as the merchant has it and it is to the step's service."""
+    return session.execute(
+        select(Connection).where(
+            col(Connection.id) == step.connection_id,
+            col(Connection.merchant_id) == merchant_id,
+            col(Connection.app) == step.app,
+        )
+    ).scalar_one_or_none()
 
 
 def hold(session: Session, connection_id: int, *, reason: str, now: datetime) -> None:

@@ -6,10 +6,10 @@ from sqlalchemy import exists, func, select, update
 from sqlmodel import Session, col
 
 from recipes.definition import Definition
+from recipes.engine.holding import connection_of
 from recipes.engine.lanes import lane_of
 from recipes.engine.undone import undone_since
 from recipes.models import (
-    Connection,
     ConnectionState,
     Event,
     IdentityKey,
@@ -177,7 +177,7 @@ def _current(session: Session, recipe_id: int) -> tuple[int, Definition]:
 def _queue(session: Session, run: Run, definition: Definition, number: int, now: datetime) -> None:
     step = definition.steps[number]
     event = session.get_one(Event, run.event_id)
-    connection = session.get(Connection, step.connection_id) if step.connection_id is not None else None
+    connection = connection_of(session, run.merchant_id, step)
     is_paused = connection is not None and connection.state == ConnectionState.PAUSED
     run.state = RunState.HELD if is_paused else RunState.QUEUED
     run.step = number

@@ -8,7 +8,7 @@ from sqlalchemy import insert, select, update
 from sqlmodel import Session, col
 
 from integrations import integration
-from recipes.engine.holding import hold
+from recipes.engine.holding import connection_of, hold
 from recipes.engine.lanes import lane_of
 from recipes.engine.performing import Performed
 from recipes.models import Attempt, Connection, ConnectionState, Run, RunState
@@ -100,7 +100,7 @@ def _move(session: Session, performed: Performed, paused: set[int], now: datetim
 def _next_step(session: Session, performed: Performed, now: datetime) -> dict[str, Any]:
     claimed = performed.claimed
     step = claimed.definition.steps[claimed.step + 1]
-    connection = session.get(Connection, step.connection_id) if step.connection_id is not None else None
+    connection = connection_of(session, claimed.merchant_id, step)
     is_paused = connection is not None and connection.state == ConnectionState.PAUSED
     return {
         "state": RunState.HELD if is_paused else RunState.QUEUED,

@@ -245,3 +245,40 @@ def test_a_connection_that_runs_wait_for_is_not_removed(kitchen: Kitchen) -> Non
 def _switch_off(kitchen: Kitchen, recipe_id: int) -> None:
     with transaction(kitchen.engine) as session:
         session.get_one(Recipe, recipe_id).enabled = False
+
+
+def test_a_removed_connections_number_is_never_anybody_elses(
+    kitchen: Kitchen, vault: Vault, slack: Vendor, stranger: int
+) -> None:
+    """Runs, recipes' versions and kept clients name it: another's credentials must not be found under it."""
+    mine = kitchen.endpoint.merchant_id
+    removed = kitchen.connect("slack", bot_token="xoxb-aaaaaaaaaaaa")
+    recipe = kitchen.recipe("order.completed", step("slack", "post_message", removed, channel="C1", text="Sold"))
+    kitchen.deliver("order.completed", order(1))
+    kitchen.work()
+    with transaction(kitchen.engine) as session:
+        session.get_one(Recipe, recipe).enabled = False
+        session.flush()
+        assert connections.remove(session, mine, removed)
+        made = connections.add(session, vault, stranger, "slack", "Theirs", {"bot_token": "xoxb-bbbbbbbbbbbb"}, NOW)
+    assert number(made) > removed
+    kitchen.run_again(1)
+    kitchen.work()
+    assert kitchen.states() == [RunState.SUCCEEDED, RunState.FAILED]
+    assert [call.headers["Authorization"] for call in slack.calls] == ["Bearer xoxb-aaaaaaaaaaaa"]
+
+
+def test_a_version_that_names_anothers_connection_does_not_get_it(
+    kitchen: Kitchen, vault: Vault, slack: Vendor, stranger: int
+) -> None:
+    """Whatever number stands in it, only the merchant's own connection to that service is used."""
+    with transaction(kitchen.engine) as session:
+        theirs = connections.add(session, vault, stranger, "slack", "Theirs", {"bot_token": "xoxb-bbbbbbbbbbbb"}, NOW)
+    ledger = kitchen.connect("ledger")
+    write = step("ledger", "put_row", ledger, table="T", key="k", columns={"A": "x"})
+    post = step("slack", "post_message", number(theirs), channel="C1", text="Sold")
+    kitchen.recipe("order.completed", write, post)
+    kitchen.deliver("order.completed", order(1))
+    kitchen.work()
+    assert kitchen.states() == [RunState.FAILED]
+    assert slack.calls == []

@@ -114,6 +114,34 @@ def test_recipes_and_what_refers_to_them_survive_the_copy_of_their_table(empty: 
         assert kept.all() == [(7, 1, None, 9)]
 
 
+def test_numbers_of_connections_that_are_gone_do_not_come_back(empty: Engine) -> None:
+    """Recipes' versions still name them: a new connection under such a number would be used in their place."""
+    _migrate_to(empty, "0003")
+    definition = '{"event": "a", "steps": [{"app": "slack", "connection_id": 5}, {"app": "ledger"}]}'
+    with empty.begin() as connection:
+        for statement in (
+            "INSERT INTO merchant VALUES (1, 'Acme', 'UTC', '2026-07-24')",
+            "INSERT INTO connection VALUES (2, 1, 'slack', 'Ours', x'', 1, 'active', '', NULL, '', NULL, '2026-07-24')",
+            "INSERT INTO recipe (id, merchant_id, name, title, event_type, runs_on, enabled, version, created_at) "
+            "VALUES (7, 1, 'a/b', 'A', 'a', 'both', 0, 1, '2026-07-24')",
+        ):
+            connection.execute(text(statement))
+        connection.execute(
+            text("INSERT INTO recipe_version VALUES (9, 7, 1, :definition, '2026-07-24', '')"),
+            {"definition": definition},
+        )
+    migrate(empty)
+    with empty.begin() as connection:
+        made = connection.execute(
+            text(
+                "INSERT INTO connection (merchant_id, app, name, credentials, revision, state, paused_reason, account, "
+                "created_at) VALUES (1, 'slack', 'Theirs', x'01', 1, 'active', '', '', '2026-07-24') RETURNING id"
+            )
+        )
+        assert made.scalar() == 6
+        assert connection.execute(text("SELECT name FROM connection ORDER BY id")).scalars().all() == ["Ours", "Theirs"]
+
+
 def test_a_database_of_a_later_version_is_refused_in_a_sentence(empty: Engine) -> None:
     migrate(empty)
     with empty.begin() as connection:
