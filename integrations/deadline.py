@@ -116,9 +116,13 @@ class PlainConnection(HTTPConnection):
         except TimeoutError as error:
             raise ConnectTimeoutError(self, "connecting took too long") from error
 
+    def addresses(self) -> list[Any]:
+        """Where the host is, as socket.getaddrinfo() tells it."""
+        return socket.getaddrinfo(self._dns_host.strip("[]"), self.port, type=socket.SOCK_STREAM)
+
     def _new_conn(self) -> socket.socket:
         try:
-            addresses = socket.getaddrinfo(self._dns_host.strip("[]"), self.port, type=socket.SOCK_STREAM)
+            addresses = self.addresses()
             # Only from here on: a slow look-up is no fault of the service.
             ends_at = time.monotonic() + (math.inf if self.timeout is None else self.timeout)
             return first_that_connects(addresses, min(ends_at, _call.ends_at), self.socket_options or ())

@@ -3,7 +3,6 @@
 import ipaddress
 import json
 import logging
-import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -132,6 +131,10 @@ def _some(answer: requests.Response) -> bytes:
 # ── Address guard ────────────────────────────────────────────────────────────────────────────────────────
 
 
+# IPv4 addresses at the end of IPv6 ones: compatible (RFC 4291) and by NAT64 (RFC 6052).
+_IPV4_INSIDE = (ipaddress.IPv6Network("::/96"), ipaddress.IPv6Network("64:ff9b::/96"))
+
+
 def is_public(address: str) -> bool:
     """Whether an IP address is on the open internet."""
     ip = ipaddress.ip_address(address)
@@ -139,21 +142,21 @@ def is_public(address: str) -> bool:
         inner = ip.ipv4_mapped or ip.sixtofour
         if inner:
             return is_public(str(inner))
+        if any(ip in network for network in _IPV4_INSIDE):
+            return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
     return ip.is_global and not ip.is_multicast
 
 
-def _checked(sock: socket.socket) -> socket.socket:
-    # The peer of the open socket is checked, not the name: a name can resolve to something else a moment later.
-    address = sock.getpeername()[0]
-    if not is_public(address):
-        sock.close()
-        raise AddressRefused("the address is not on the open internet")
-    return sock
-
-
 class _GuardedPlainConnection(PlainConnection):
-    def _new_conn(self) -> socket.socket:
-        return _checked(super()._new_conn())
+    def addresses(self) -> list[Any]:
+        """Those on the open internet: of any other not even its open ports can be told from its closed ones.
+
+        It connects to one of these very addresses, whatever the name resolves to a moment later.
+        """
+        public = [each for each in super().addresses() if is_public(each[4][0])]
+        if not public:
+            raise AddressRefused("the address is not on the open internet")
+        return public
 
 
 class _GuardedTLSConnection(_GuardedPlainConnection, TLSConnection):

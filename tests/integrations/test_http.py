@@ -2,6 +2,7 @@
 
 import json
 import logging
+import socket
 from typing import Any
 
 import pytest
@@ -111,6 +112,16 @@ def test_a_guarded_service_does_not_reach_loopback(vendor: Vendor) -> None:
     assert vendor.calls == []
 
 
+def test_a_guarded_service_opens_no_connection_to_find_out() -> None:
+    """An open port must look like a closed one, or a merchant could look around in the operator's network."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        with pytest.raises(requests.exceptions.ConnectionError):
+            Service(f"http://127.0.0.1:{listener.getsockname()[1]}", {}, guarded=True).call("GET", "/things")
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
 def test_a_guarded_service_takes_no_proxy(
     vendor: Vendor, start_vendor: StartVendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,6 +154,9 @@ def test_a_guarded_service_takes_no_proxy(
         ("ff02::1", False),
         ("::ffff:10.0.0.1", False),
         ("2002:a00:1::", False),
+        ("64:ff9b::a00:1", False),
+        ("64:ff9b::808:808", True),
+        ("::7f00:1", False),
     ],
 )
 def test_which_addresses_are_on_the_open_internet(address: str, public: bool) -> None:
