@@ -31,6 +31,16 @@ Memory = Mapping[str, Any]
 _HASH_LENGTH = 32
 # What else is remembered of these: when they happened, under this name.
 _DATED = MappingProxyType({"customer.subscription.deleted": "ended_at", "order.refunded": "refunded_at"})
+# What must not run once a subscription has ended: the buyer would be treated as one who has it.
+_BEFORE_AN_END = MappingProxyType(
+    {
+        "customer.subscription.created": "start",
+        "customer.subscription.updated": "change",
+        "customer.subscription.pause": "pause",
+        "customer.subscription.resumed": "resumption",
+        "customer.subscription.trial_will_end": "notice of a trial's end",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +96,8 @@ def identify(reading: Reading, body: bytes, *, received_at: datetime, memory: Me
     found = make(reading.payload, received_at, memory)
     keys = (*found.keys, same_body)
     late = _late(reading.type, reading.payload, reading.occurred_at, memory)
-    if late:
+    if late or (reading.type != "customer.subscription.deleted" and _has_ended_since(reading.occurred_at, memory)):
+        # It tells how things were before the end, so what is remembered of the end stays.
         return Identity(keys, None, late)
     if reading.type in _DATED and found.memory is not None:
         return Identity(keys, {**found.memory, _DATED[reading.type]: reading.occurred_at.isoformat()})
@@ -95,8 +106,8 @@ def identify(reading: Reading, body: bytes, *, received_at: datetime, memory: Me
 
 def _late(name: str, payload: Payload, occurred_at: datetime, memory: Memory | None) -> str:
     """Why an event that came after what undoes it must not run, as a sentence; empty for any other."""
-    if name == "customer.subscription.created" and _has_ended_since(occurred_at, memory):
-        return "This start came after the subscription's end. It is kept, and no recipe ran."
+    if name in _BEFORE_AN_END and _has_ended_since(occurred_at, memory):
+        return f"This {_BEFORE_AN_END[name]} came after the subscription's end. It is kept, and no recipe ran."
     # An order is paid once and before it is refunded: here the order of arrival tells enough.
     if name == "order.completed" and refunds.may_be_whole(memory, payload):
         return "This sale came after its refund. It is kept, and no recipe ran."
@@ -104,7 +115,7 @@ def _late(name: str, payload: Payload, occurred_at: datetime, memory: Memory | N
 
 
 def _has_ended_since(occurred_at: datetime, memory: Memory | None) -> bool:
-    """Whether the subscription ended after this start: order of delivery is not promised, and nobody is let back in."""
+    """Whether the subscription ended after this: order of delivery is not promised, and nobody is let back in."""
     ended_at = (memory or {}).get("ended_at")
     return bool((memory or {}).get("ended") and ended_at and occurred_at.isoformat() < ended_at)
 

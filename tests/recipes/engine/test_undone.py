@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlmodel import col, select
 
 from recipes import engine as runs
 from recipes.db import transaction
@@ -217,3 +218,18 @@ def test_another_stores_late_event_is_not_run(kitchen: Kitchen) -> None:
     kitchen.deliver("order.completed", order(1))
     with transaction(kitchen.engine) as session, pytest.raises(runs.RunRequestError, match="no such event"):
         runs.run_late(session, kitchen.endpoint.merchant_id + 1, 2)
+
+
+@pytest.mark.parametrize("word", ["updated", "resumed", "pause", "trial_will_end"])
+def test_what_came_late_from_before_the_end_changes_nothing(kitchen: Kitchen, word: str) -> None:
+    """It neither runs, nor brings the subscription back to life, after which a late start would let the buyer in."""
+    late = f"customer.subscription.{word}"
+    _rows(kitchen, CREATED, DELETED, late)
+    kitchen.deliver(DELETED, sample(DELETED))
+    kitchen.deliver(late, sample(late), occurred_at=kitchen.now - timedelta(minutes=1))
+    kitchen.deliver(CREATED, sample(CREATED), occurred_at=kitchen.now - timedelta(minutes=2))
+    kitchen.work()
+    assert kitchen.states() == [RunState.SUCCEEDED]
+    with transaction(kitchen.engine) as session:
+        standings = list(session.exec(select(Event.standing).order_by(col(Event.id))))
+    assert standings == [Standing.READY, Standing.SUSPICIOUS, Standing.SUSPICIOUS]
