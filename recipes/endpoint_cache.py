@@ -3,23 +3,31 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum, auto
 
 from sqlalchemy import Engine
 from sqlmodel import select
 
 from recipes.db import reading
-from recipes.endpoints import sample_secret
-from recipes.models import Endpoint, Origin
+from recipes.endpoints import present_secret, previous_secrets, sample_secret
+from recipes.models import Endpoint
 from recipes.pocketsflow.signature import is_signed_by
-from recipes.vault import CannotOpen, Place, Vault
+from recipes.vault import CannotOpen, Vault
 
 logger = logging.getLogger(__name__)
 
 FRESH_SECONDS = 5.0
-RELOAD_SECONDS = 1.0
+
+
+class Signer(Enum):
+    """Whose secret signed a body: Pocketsflow's, one of its from before that is still good, or our own for samples."""
+
+    POCKETSFLOW = auto()
+    POCKETSFLOW_BEFORE = auto()
+    OURSELVES = auto()
 
 
 @dataclass(frozen=True)
@@ -30,33 +38,26 @@ class KnownEndpoint:
     merchant_id: int
     mode: str
     secret: str | None = field(repr=False)
-    previous_secret: str | None = field(repr=False)
+    previous_secrets: Sequence[str] = field(repr=False)
     previous_until: datetime | None
     sample_secret: str = field(repr=False)
     loaded_at: float
 
-    def origin_of(self, body: bytes, signature: str, now: datetime) -> Origin | None:
-        """Where a signed body comes from: from Pocketsflow, or a sample of ours; None if neither has signed it.
-
-        Pocketsflow's previous secret counts while it is still good.
-        """
+    def signer_of(self, body: bytes, signature: str, now: datetime) -> Signer | None:
+        """Who has signed the body; None if nobody who may."""
         if self.secret and is_signed_by(self.secret, body, signature):
-            return Origin.WEBHOOK
-        if (
-            self.previous_secret
-            and self.previous_until
-            and now < self.previous_until
-            and is_signed_by(self.previous_secret, body, signature)
-        ):
-            return Origin.WEBHOOK
-        return Origin.SAMPLE if is_signed_by(self.sample_secret, body, signature) else None
+            return Signer.POCKETSFLOW
+        is_good = self.previous_until is not None and now < self.previous_until
+        if is_good and any(is_signed_by(secret, body, signature) for secret in self.previous_secrets):
+            return Signer.POCKETSFLOW_BEFORE
+        return Signer.OURSELVES if is_signed_by(self.sample_secret, body, signature) else None
 
 
 class EndpointCache:
     """Finds endpoints by token. What another process changed is seen within FRESH_SECONDS.
 
-    A delivery that would be refused makes the endpoint be read anew first (at most once in RELOAD_SECONDS), so a
-    secret that was just set works at once. While the database is away, what was known before stays good.
+    A delivery that would be refused makes the endpoint be read anew first, so a secret that was just set works at once.
+    While the database is away, what was known before stays good.
     """
 
     def __init__(self, engine: Engine, vault: Vault, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -68,62 +69,64 @@ class EndpointCache:
 
     def load_all(self) -> None:
         """Reads every endpoint, so that deliveries can be verified even if the database goes away."""
+        began = self._monotonic()
         with reading(self._engine) as session:
             found = session.exec(select(Endpoint)).all()
         for endpoint in found:
-            self._keep(endpoint)
+            self._keep(endpoint, began)
 
     def find(self, token: str) -> KnownEndpoint | None:
         """The endpoint with this token, read anew if what is known is no longer fresh."""
-        return self._read_within(token, FRESH_SECONDS) or self._load(token, FRESH_SECONDS)
+        since = self._monotonic() - FRESH_SECONDS
+        return self._read_since(token, since) or self._load(token, since)
 
     def find_anew(self, token: str) -> KnownEndpoint | None:
-        """The endpoint as the database has it now, or had it a moment ago."""
-        return self._read_within(token, RELOAD_SECONDS) or self._load(token, RELOAD_SECONDS)
+        """The endpoint as the database has it now."""
+        return self._load(token, self._monotonic())
 
-    def _read_within(self, token: str, seconds: float) -> KnownEndpoint | None:
+    def _read_since(self, token: str, since: float) -> KnownEndpoint | None:
         known = self._known.get(token)
-        return known if known and self._monotonic() - known.loaded_at < seconds else None
+        return known if known and known.loaded_at > since else None
 
-    def _load(self, token: str, seconds: float) -> KnownEndpoint | None:
+    def _load(self, token: str, since: float) -> KnownEndpoint | None:
         with self._lock:
-            # Of many deliveries that find it stale at once, the first reads it for all.
-            known = self._read_within(token, seconds)
+            # Of many deliveries that wait here at once, the first reads it for all.
+            known = self._read_since(token, since)
             if known:
                 return known
+            began = self._monotonic()
             with reading(self._engine) as session:
                 endpoint = session.exec(select(Endpoint).where(Endpoint.token == token)).first()
             if endpoint is None:
                 self._known.pop(token, None)
                 return None
-            return self._keep(endpoint)
+            return self._keep(endpoint, began)
 
     def known(self, token: str) -> KnownEndpoint | None:
         """What is remembered of the endpoint, however old."""
         return self._known.get(token)
 
-    def _keep(self, endpoint: Endpoint) -> KnownEndpoint:
+    def _keep(self, endpoint: Endpoint, began: float) -> KnownEndpoint:
         if endpoint.id is None:
             raise ValueError("an endpoint that is not stored cannot be known")
         known = KnownEndpoint(
             id=endpoint.id,
             merchant_id=endpoint.merchant_id,
             mode=endpoint.mode,
-            secret=self._open(endpoint.secret, "secret", endpoint.token),
-            previous_secret=self._open(endpoint.previous_secret, "previous_secret", endpoint.token),
+            secret=next(iter(self._opened(present_secret, endpoint)), None),
+            previous_secrets=self._opened(previous_secrets, endpoint),
             previous_until=endpoint.previous_until,
             sample_secret=sample_secret(self._vault, endpoint),
-            loaded_at=self._monotonic(),
+            # When the reading began: what was changed since is not in it.
+            loaded_at=began,
         )
         self._known[endpoint.token] = known
         return known
 
-    def _open(self, sealed: bytes | None, column: str, token: str) -> str | None:
-        if sealed is None:
-            return None
+    def _opened(self, find: Callable[[Vault, Endpoint], list[str]], endpoint: Endpoint) -> list[str]:
         try:
-            return self._vault.open(sealed, Place("endpoint", column, token))
+            return find(self._vault, endpoint)
         except CannotOpen:
             # One endpoint's trouble must not keep the others' deliveries out. Its own are refused, and counted.
             logger.critical("an endpoint's secret does not open: was POCKETWIRE_CREDENTIALS_KEY changed?")
-            return None
+            return []

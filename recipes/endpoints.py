@@ -12,7 +12,10 @@ from recipes.settings import Settings
 from recipes.vault import CannotOpen, Place, Vault
 
 OVERLAP = timedelta(days=1)
-LONGEST_SECRET = 500
+SHORTEST_SECRET, LONGEST_SECRET = 12, 500
+MOST_PREVIOUS = 4
+# Counted like a refusal, though such a delivery is taken.
+EARLIER_SECRET = "signed with an earlier secret"  # noqa: S105 - a reason, not a secret
 
 
 class EndpointError(Refusal):
@@ -41,22 +44,19 @@ def make_endpoint(session: Session, merchant_id: int, mode: Mode, now: datetime)
 def set_secret(
     session: Session, vault: Vault, endpoint: Endpoint, secret: str, now: datetime, overlap: timedelta = OVERLAP
 ) -> None:
-    """Takes the signing secret that Pocketsflow showed. The one before stays good for `overlap`.
+    """Takes the signing secret that Pocketsflow showed. Those before stay good for `overlap`, all of them.
 
+    Who pastes the wrong text and then the right one must not lose what is signed with the one that worked all along.
     Surrounding blanks are dropped: they come with copying. Counts of refused deliveries begin anew. Raises
-    EndpointError on an empty or overlong secret.
+    EndpointError on a text that can be no secret.
     """
-    secret = secret.strip()
-    if not secret:
-        raise EndpointError("The signing secret is empty.")
-    if len(secret) > LONGEST_SECRET or any(character.isspace() for character in secret):
-        raise EndpointError("The signing secret has to be one word, as Pocketsflow shows it.")
-    before = None if endpoint.secret is None else vault.open(endpoint.secret, _place(endpoint, "secret"))
-    if before == secret:
+    secret = _checked(secret)
+    before = secrets_of(vault, endpoint, now)
+    if before and before[0] == secret:
         return
-    keeps = before is not None and overlap > timedelta(0)
-    endpoint.previous_secret = vault.seal(before, _place(endpoint, "previous_secret")) if before and keeps else None
-    endpoint.previous_until = now + overlap if keeps else None
+    kept = [each for each in before if each != secret][:MOST_PREVIOUS] if overlap > timedelta(0) else []
+    endpoint.previous_secret = vault.seal("\n".join(kept), _place(endpoint, "previous_secret")) if kept else None
+    endpoint.previous_until = now + overlap if kept else None
     endpoint.secret = vault.seal(secret, _place(endpoint, "secret"))
     session.add(endpoint)
     # What was refused under the old secret says nothing about the new one.
@@ -64,14 +64,38 @@ def set_secret(
     session.flush()
 
 
+def _checked(secret: str) -> str:
+    secret = secret.strip()
+    if not secret:
+        raise EndpointError("The signing secret is empty.")
+    if "://" in secret:
+        raise EndpointError("This is an address. The signing secret is what Pocketsflow shows beside it, once.")
+    if not (SHORTEST_SECRET <= len(secret) <= LONGEST_SECRET and secret.isascii() and secret.isprintable()):
+        raise EndpointError("This is not a whole signing secret: copy it once more, as Pocketsflow shows it.")
+    if " " in secret:
+        raise EndpointError("The signing secret has to be one word, as Pocketsflow shows it.")
+    return secret
+
+
 def secrets_of(vault: Vault, endpoint: Endpoint, now: datetime) -> list[str]:
-    """The secrets a delivery may be signed with: the present one first, the one before while it is still good."""
-    found = []
-    if endpoint.secret is not None:
-        found.append(vault.open(endpoint.secret, _place(endpoint, "secret")))
-    if endpoint.previous_secret is not None and endpoint.previous_until and now < endpoint.previous_until:
-        found.append(vault.open(endpoint.previous_secret, _place(endpoint, "previous_secret")))
-    return found
+    """The secrets a delivery may be signed with: the present one first, those before while they are still good.
+
+    Raises CannotOpen.
+    """
+    is_good = endpoint.previous_until is not None and now < endpoint.previous_until
+    return [*present_secret(vault, endpoint), *(previous_secrets(vault, endpoint) if is_good else ())]
+
+
+def present_secret(vault: Vault, endpoint: Endpoint) -> list[str]:
+    """Pocketsflow's present secret, none if it was not pasted yet. Raises CannotOpen."""
+    return [] if endpoint.secret is None else [vault.open(endpoint.secret, _place(endpoint, "secret"))]
+
+
+def previous_secrets(vault: Vault, endpoint: Endpoint) -> list[str]:
+    """The secrets before the present one, the latest first; they are good until `previous_until`. Raises CannotOpen."""
+    if endpoint.previous_secret is None:
+        return []
+    return vault.open(endpoint.previous_secret, _place(endpoint, "previous_secret")).split("\n")
 
 
 def sample_secret(vault: Vault, endpoint: Endpoint) -> str:
@@ -86,8 +110,20 @@ def delivery_url(settings: Settings, endpoint: Endpoint) -> str:
 
 def rejections(session: Session, endpoint: Endpoint) -> list[RejectedDelivery]:
     """The deliveries an endpoint refused, counted by reason, the latest first."""
-    found = select(RejectedDelivery).where(RejectedDelivery.endpoint_id == endpoint.id)
+    found = select(RejectedDelivery).where(
+        RejectedDelivery.endpoint_id == endpoint.id, RejectedDelivery.reason != EARLIER_SECRET
+    )
     return list(session.exec(found.order_by(col(RejectedDelivery.last_at).desc())))
+
+
+def on_earlier_secret(session: Session, endpoint: Endpoint) -> RejectedDelivery | None:
+    """How many deliveries were signed with an earlier secret, if the last one taken was.
+
+    When that secret ends, the next ones are refused, and lost.
+    """
+    counted = session.get(RejectedDelivery, (endpoint.id, EARLIER_SECRET))
+    last = last_delivery_at(session, endpoint)
+    return counted if counted and (last is None or counted.last_at >= last) else None
 
 
 def last_delivery_at(session: Session, endpoint: Endpoint) -> datetime | None:

@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 
 from recipes.db import transaction
-from recipes.intake import Intake, count_rejections
+from recipes.intake import Intake, add_counts
 from recipes.spool import Delivery, Spool
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class Inbox:
         self._wake = wake
         self._monotonic = monotonic
         self._queue: list[_Waiting] = []
-        self._rejected: dict[tuple[int, str], tuple[int, datetime, datetime]] = {}
+        self._counted: dict[tuple[int, str], tuple[int, datetime, datetime]] = {}
         self._flush_at = 0.0
         self._rest_until = 0.0
         self._closing = False
@@ -90,12 +90,19 @@ class Inbox:
             raise CannotAccept("neither the database nor the spool can be written")
         return waiting.receipt
 
-    def reject(self, endpoint_id: int, reason: str, now: datetime) -> None:
-        """Counts a refused delivery. Written within seconds, many at a time: refusals must cost us nothing."""
+    def count(self, endpoint_id: int, reason: str, now: datetime) -> None:
+        """Counts a refused or odd delivery. Written within seconds, many at a time: refusals must cost us nothing."""
         with self._something:
-            count, first_at, _ = self._rejected.get((endpoint_id, reason), (0, now, now))
-            self._rejected[endpoint_id, reason] = (count + 1, first_at, now)
+            self._add(endpoint_id, reason, (1, now, now))
             self._something.notify()
+
+    def _add(self, endpoint_id: int, reason: str, counted: tuple[int, datetime, datetime]) -> None:
+        count, first_at, last_at = self._counted.get((endpoint_id, reason), (0, *counted[1:]))
+        self._counted[endpoint_id, reason] = (
+            count + counted[0],
+            min(first_at, counted[1]),
+            max(last_at, counted[2]),
+        )
 
     def close(self) -> None:
         """Writes what is waiting and ends the thread. Later deliveries are not accepted."""
@@ -108,19 +115,19 @@ class Inbox:
         while True:
             with self._something:
                 while not (self._queue or self._closing or self._flush_is_due()):
-                    self._something.wait(FLUSH_SECONDS if self._rejected else None)
+                    self._something.wait(FLUSH_SECONDS if self._counted else None)
                 batch = self._queue[:LARGEST_BATCH]
                 del self._queue[:LARGEST_BATCH]
                 closing = self._closing and not self._queue
             if batch:
                 self._commit(batch)
-            if self._rejected and (closing or self._flush_is_due()):
-                self._flush_rejections()
+            if self._counted and (closing or self._flush_is_due()):
+                self._flush_counts()
             if closing:
                 return
 
     def _flush_is_due(self) -> bool:
-        return bool(self._rejected) and self._monotonic() >= self._flush_at
+        return bool(self._counted) and self._monotonic() >= self._flush_at
 
     def _commit(self, batch: Sequence[_Waiting]) -> None:
         try:
@@ -164,16 +171,19 @@ class Inbox:
             logger.error("the spool cannot be brought in (%s)", type(error).__name__)
             return False
 
-    def _flush_rejections(self) -> None:
+    def _flush_counts(self) -> None:
         self._flush_at = self._monotonic() + FLUSH_SECONDS
         with self._something:
-            rejected, self._rejected = self._rejected, {}
+            counted, self._counted = self._counted, {}
         try:
             with transaction(self._engine) as session:
-                count_rejections(session, rejected)
+                add_counts(session, counted)
         except SQLAlchemyError as error:
-            # Counts are for information; a locked database must not hold up deliveries for them.
-            logger.warning("%d refused deliveries were not counted (%s)", len(rejected), type(error).__name__)
+            # Counts are for information: a locked database must not hold up deliveries for them. They are tried again.
+            logger.warning("the counts of refused deliveries have to wait (%s)", type(error).__name__)
+            with self._something:
+                for (endpoint_id, reason), each in counted.items():
+                    self._add(endpoint_id, reason, each)
 
 
 def store(engine: Engine, deliveries: Sequence[Delivery]) -> list[bool]:

@@ -234,11 +234,11 @@ def _place(delivery: Delivery, reading: Reading) -> tuple[int, str] | None:
     return (delivery.endpoint_id, name) if name else None
 
 
-def count_rejections(session: Session, rejected: Mapping[tuple[int, str], tuple[int, datetime, datetime]]) -> None:
-    """Adds up refused deliveries: by endpoint and reason, how many, the first time and the last."""
+def add_counts(session: Session, counted: Mapping[tuple[int, str], tuple[int, datetime, datetime]]) -> None:
+    """Adds up refused and odd deliveries: by endpoint and reason, how many, the first time and the last."""
     rows = [
         {"endpoint_id": endpoint_id, "reason": reason, "count": count, "first_at": first_at, "last_at": last_at}
-        for (endpoint_id, reason), (count, first_at, last_at) in rejected.items()
+        for (endpoint_id, reason), (count, first_at, last_at) in counted.items()
     ]
     statement = sqlite.insert(_REJECTED)
     statement = statement.on_conflict_do_update(

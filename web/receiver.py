@@ -12,7 +12,8 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from recipes.endpoint_cache import EndpointCache, KnownEndpoint
+from recipes.endpoint_cache import EndpointCache, KnownEndpoint, Signer
+from recipes.endpoints import EARLIER_SECRET
 from recipes.inbox import CannotAccept, Inbox, Receipt
 from recipes.models import Origin
 from recipes.spool import Delivery
@@ -83,13 +84,16 @@ class Receiver:
             body = _read(environ)
             now = self._now()
             if body is None:
-                self._inbox.reject(endpoint.id, TOO_LARGE, now)
+                self._inbox.count(endpoint.id, TOO_LARGE, now)
                 return _TOO_LARGE
             signature = environ.get("HTTP_X_POCKETSFLOW_SIGNATURE") or ""
-            origin = self._origin(token, endpoint, body, signature, now)
-            if origin is None:
-                self._inbox.reject(endpoint.id, _why_refused(self._endpoints.known(token) or endpoint, signature), now)
+            signer = self._signer(token, endpoint, body, signature, now)
+            if signer is None:
+                self._inbox.count(endpoint.id, _why_refused(self._endpoints.known(token) or endpoint, signature), now)
                 return _NOT_SIGNED
+            if signer is Signer.POCKETSFLOW_BEFORE:
+                self._inbox.count(endpoint.id, EARLIER_SECRET, now)
+            origin = Origin.SAMPLE if signer is Signer.OURSELVES else Origin.WEBHOOK
             return _RECEIPTS[self._inbox.accept(_delivery(endpoint, origin, body, environ, now))]
         except (CannotAccept, SQLAlchemyError) as error:
             logger.critical("a delivery was answered 503 (%s)", type(error).__name__)
@@ -105,18 +109,18 @@ class Receiver:
                 raise
             return known
 
-    def _origin(self, token: str, endpoint: KnownEndpoint, body: bytes, signature: str, now: datetime) -> Origin | None:
+    def _signer(self, token: str, endpoint: KnownEndpoint, body: bytes, signature: str, now: datetime) -> Signer | None:
         if not signature:
             return None
-        origin = endpoint.origin_of(body, signature, now)
-        if origin:
-            return origin
+        signer = endpoint.signer_of(body, signature, now)
+        if signer:
+            return signer
         try:
             # The secret may have been set a moment ago, by another process.
             current = self._endpoints.find_anew(token)
         except SQLAlchemyError:
             return None
-        return current.origin_of(body, signature, now) if current else None
+        return current.signer_of(body, signature, now) if current else None
 
 
 def _why_refused(endpoint: KnownEndpoint, signature: str) -> str:

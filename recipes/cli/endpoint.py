@@ -48,5 +48,5 @@ def set_secret(work: Workplace, end_old_now: bool, merchant: str | None, mode: s
     with transaction(work.engine) as session:
         found = endpoint_of(session, work.merchant_id(merchant, session), Mode(mode), work.now())
         keep_secret(session, work.vault, found, secret, work.now(), timedelta(0) if end_old_now else OVERLAP)
-    kept = " The one before stays good for a day." if found.previous_until else ""
+    kept = " Those before stay good for a day." if found.previous_until else ""
     click.echo(f"The signing secret is saved.{kept}")

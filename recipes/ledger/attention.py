@@ -9,6 +9,7 @@ from sqlalchemy import func, literal_column
 from sqlmodel import Session, col, select
 
 from integrations import integration
+from recipes.endpoints import EARLIER_SECRET, on_earlier_secret
 from recipes.models import (
     OPEN_STATES,
     TROUBLED_STATES,
@@ -116,6 +117,7 @@ def _endpoints(session: Session, merchant_id: int, now: datetime) -> list[Attent
     items = []
     for endpoint in session.exec(found):
         items += _refused(session, endpoint, zone, now)
+        items += _earlier_secret(session, endpoint, zone, now)
         # The test side is for those who want it; nobody is urged to set it up.
         if endpoint.mode == Mode.LIVE and endpoint.secret is None:
             items.append(
@@ -133,7 +135,11 @@ def _endpoints(session: Session, merchant_id: int, now: datetime) -> list[Attent
 def _refused(session: Session, endpoint: Endpoint, zone: ZoneInfo, now: datetime) -> list[Attention]:
     found = (
         select(RejectedDelivery)
-        .where(RejectedDelivery.endpoint_id == endpoint.id, col(RejectedDelivery.last_at) >= now - RECENT)
+        .where(
+            RejectedDelivery.endpoint_id == endpoint.id,
+            RejectedDelivery.reason != EARLIER_SECRET,
+            col(RejectedDelivery.last_at) >= now - RECENT,
+        )
         .order_by(col(RejectedDelivery.last_at).desc())
     )
     return [
@@ -147,6 +153,25 @@ def _refused(session: Session, endpoint: Endpoint, zone: ZoneInfo, now: datetime
             mode=endpoint.mode,
         )
         for refused in session.exec(found)
+    ]
+
+
+def _earlier_secret(session: Session, endpoint: Endpoint, zone: ZoneInfo, now: datetime) -> list[Attention]:
+    counted = on_earlier_secret(session, endpoint)
+    if counted is None or endpoint.previous_until is None or endpoint.previous_until <= now:
+        return []
+    there = endpoint.previous_until.astimezone(zone)
+    return [
+        Attention(
+            kind="earlier_secret",
+            sentence="Pocketsflow still signs with an earlier secret than the one pasted last.",
+            note=f"Paste the one that it shows for this address. The earlier one is good until {there:%H:%M} on "
+            f"{_day(endpoint.previous_until, zone)}; after that its deliveries would be refused.",
+            count=counted.count,
+            fix=Fix.SET_SECRET,
+            endpoint_id=endpoint.id,
+            mode=endpoint.mode,
+        )
     ]
 
 

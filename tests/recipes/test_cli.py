@@ -246,10 +246,10 @@ def test_the_endpoints_address_is_printed_alone(terminal: Terminal) -> None:
 
 
 def test_a_secret_is_taken_from_standard_input_and_never_shown(terminal: Terminal, address: str) -> None:
-    said = terminal.do("endpoint", "set-secret", typed="whsec_first\n")
+    said = terminal.do("endpoint", "set-secret", typed="whsec_the_first\n")
     assert said == "The signing secret is saved.\n"
-    assert "stays good for a day" in terminal.do("endpoint", "set-secret", typed="whsec_second\n")
-    assert "is saved.\n" in terminal.do("endpoint", "set-secret", "--end-old-now", typed="whsec_third\n")
+    assert "stay good for a day" in terminal.do("endpoint", "set-secret", typed="whsec_the_second\n")
+    assert "is saved.\n" in terminal.do("endpoint", "set-secret", "--end-old-now", typed="whsec_the_third\n")
     assert "empty" in terminal.refused("endpoint", "set-secret", typed="\n")
     assert "answered 200" in terminal.do("send", "review.created", "--to", address)
     wrong = terminal("send", "review.created", "--to", address, "--secret-stdin", typed="whsec_wrong")

@@ -43,17 +43,30 @@ def test_the_delivery_address_is_under_the_public_url(settings: Settings, endpoi
 def test_a_rotated_secret_stays_good_for_a_day(engine: Engine, vault: Vault, endpoint: Endpoint) -> None:
     with transaction(engine) as session:
         endpoint = session.merge(endpoint)
-        set_secret(session, vault, endpoint, "  whsec_new\n", NOW)
-    assert secrets_of(vault, endpoint, NOW) == ["whsec_new", SECRET]
-    assert secrets_of(vault, endpoint, NOW + DAY - timedelta(seconds=1)) == ["whsec_new", SECRET]
-    assert secrets_of(vault, endpoint, NOW + DAY) == ["whsec_new"]
+        set_secret(session, vault, endpoint, "  whsec_the_new_one\n", NOW)
+    assert secrets_of(vault, endpoint, NOW) == ["whsec_the_new_one", SECRET]
+    assert secrets_of(vault, endpoint, NOW + DAY - timedelta(seconds=1)) == ["whsec_the_new_one", SECRET]
+    assert secrets_of(vault, endpoint, NOW + DAY) == ["whsec_the_new_one"]
+
+
+def test_the_secret_that_worked_outlives_a_wrong_one_pasted_after_it(
+    engine: Engine, vault: Vault, endpoint: Endpoint
+) -> None:
+    """Pasted by mistake, then the right one: what is signed with the first must not be refused, and lost."""
+    with transaction(engine) as session:
+        endpoint = session.merge(endpoint)
+        set_secret(session, vault, endpoint, "not_the_secret_at_all", NOW)
+        set_secret(session, vault, endpoint, "whsec_the_new_one", NOW + timedelta(minutes=1))
+        set_secret(session, vault, endpoint, SECRET, NOW + timedelta(minutes=2))
+    assert secrets_of(vault, endpoint, NOW + DAY) == [SECRET, "whsec_the_new_one", "not_the_secret_at_all"]
+    assert secrets_of(vault, endpoint, NOW + DAY + timedelta(minutes=2)) == [SECRET]
 
 
 def test_a_leaked_secret_can_end_at_once(engine: Engine, vault: Vault, endpoint: Endpoint) -> None:
     with transaction(engine) as session:
         endpoint = session.merge(endpoint)
-        set_secret(session, vault, endpoint, "whsec_new", NOW, overlap=timedelta(0))
-    assert secrets_of(vault, endpoint, NOW) == ["whsec_new"]
+        set_secret(session, vault, endpoint, "whsec_the_new_one", NOW, overlap=timedelta(0))
+    assert secrets_of(vault, endpoint, NOW) == ["whsec_the_new_one"]
 
 
 def test_each_endpoint_has_a_secret_for_samples_that_signs_nothing_else(
@@ -77,7 +90,9 @@ def test_pasting_the_same_secret_again_changes_nothing(engine: Engine, vault: Va
     assert secrets_of(vault, endpoint, NOW) == [SECRET]
 
 
-@pytest.mark.parametrize("secret", ["", "  \n", "two words", "x" * 501])
+@pytest.mark.parametrize(
+    "secret", ["", "  \n", "two words of it", "x" * 501, "•" * 20, "short", "https://pocketwire.example/hooks/x"]
+)
 def test_what_cannot_be_a_secret_is_refused_without_repeating_it(
     engine: Engine, vault: Vault, endpoint: Endpoint, secret: str
 ) -> None:
@@ -99,7 +114,7 @@ def test_refused_deliveries_are_counted_anew_under_a_new_secret(
             "the signature was wrong",
             "the signature was missing",
         ]
-        set_secret(session, vault, endpoint, "whsec_new", NOW)
+        set_secret(session, vault, endpoint, "whsec_the_new_one", NOW)
         assert rejections(session, endpoint) == []
 
 

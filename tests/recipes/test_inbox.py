@@ -212,12 +212,27 @@ def test_without_database_and_spool_nothing_is_accepted(
 def test_refusals_are_counted_by_reason(inbox: Inbox, engine: Engine, endpoint: Endpoint) -> None:
     """The merchant sees how many, why and since when; the count survives the process."""
     assert endpoint.id is not None
-    inbox.reject(endpoint.id, "the signature was wrong", NOW)
-    inbox.reject(endpoint.id, "the signature was wrong", NOW + timedelta(hours=1))
+    inbox.count(endpoint.id, "the signature was wrong", NOW)
+    inbox.count(endpoint.id, "the signature was wrong", NOW + timedelta(hours=1))
     inbox.close()
     with reading(engine) as session:
         [counted] = session.exec(select(RejectedDelivery)).all()
     assert (counted.count, counted.first_at, counted.last_at) == (2, NOW, NOW + timedelta(hours=1))
+
+
+def test_counts_wait_for_a_locked_database(
+    inbox: Inbox, engine: Engine, endpoint: Endpoint, delivery: Callable[..., Delivery]
+) -> None:
+    """None is forgotten because it could not be written at once."""
+    assert endpoint.id is not None
+    with transaction(engine):
+        inbox.count(endpoint.id, "the signature was wrong", NOW)
+        inbox.accept(delivery())  # spooled: by then the committing thread has tried the counts, or will after
+    inbox.count(endpoint.id, "the signature was wrong", NOW + timedelta(hours=1))
+    inbox.close()
+    with reading(engine) as session:
+        [counted] = session.exec(select(RejectedDelivery)).all()
+    assert (counted.count, counted.first_at) == (2, NOW)
 
 
 def test_what_waits_in_the_spool_goes_before_what_comes(

@@ -10,11 +10,12 @@ from sqlalchemy import Engine
 from recipes import engine as runs
 from recipes import ledger
 from recipes.db import reading, transaction
-from recipes.endpoints import endpoint_of
+from recipes.endpoints import EARLIER_SECRET, endpoint_of, rejections, set_secret
 from recipes.inbox import store
 from recipes.models import Endpoint, Merchant, Mode, Origin, RejectedDelivery, RunState
 from recipes.rows import MerchantRows
 from recipes.spool import Delivery
+from recipes.vault import Vault
 from tests.conftest import NOW
 from tests.integrations.vendor import Vendor, answer
 from tests.recipes.engine.kitchen import Kitchen, order, step
@@ -243,6 +244,22 @@ def test_a_live_endpoint_without_a_secret_asks_for_it(engine: Engine, merchant: 
         live.id,
         Mode.LIVE,
     )
+
+
+def test_deliveries_on_an_earlier_secret_are_told_before_it_ends(
+    engine: Engine, vault: Vault, endpoint: Endpoint
+) -> None:
+    """A wrong secret was pasted over the right one: for a day all goes on, and then all would be lost."""
+    with transaction(engine) as session:
+        set_secret(session, vault, session.get_one(Endpoint, endpoint.id), "not_the_secret_at_all", NOW)
+        session.add(
+            RejectedDelivery(endpoint_id=endpoint.id or 0, reason=EARLIER_SECRET, count=2, first_at=NOW, last_at=NOW)
+        )
+    with reading(engine) as session:
+        (item,) = ledger.needs_attention(session, endpoint.merchant_id, NOW)
+        assert rejections(session, session.get_one(Endpoint, endpoint.id)) == []
+    assert item.sentence == "Pocketsflow still signs with an earlier secret than the one pasted last."
+    assert "good until 12:00 on Saturday, 25 July" in item.note
 
 
 def test_refused_deliveries_are_told_since_when_in_the_stores_own_time(engine: Engine, endpoint: Endpoint) -> None:

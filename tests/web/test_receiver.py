@@ -12,7 +12,7 @@ from sqlmodel import col, select
 
 from recipes.db import reading, transaction
 from recipes.endpoint_cache import EndpointCache
-from recipes.endpoints import sample_secret
+from recipes.endpoints import EARLIER_SECRET, sample_secret, set_secret
 from recipes.events import event_type
 from recipes.inbox import Inbox
 from recipes.models import Endpoint, Event, RejectedDelivery
@@ -129,17 +129,24 @@ def test_a_secret_set_by_another_process_works_at_once(
 ) -> None:
     """And during a rotation the previous one still does, until its time is over."""
     assert door.post() == 200
-    ticks[0] += 2
     with transaction(engine) as session:
         stored = session.get_one(Endpoint, endpoint.id)
         stored.previous_secret = vault.seal(SECRET, Place("endpoint", "previous_secret", TOKEN))
         stored.previous_until = NOW + timedelta(days=1)
-        stored.secret = vault.seal("new secret", Place("endpoint", "secret", TOKEN))
-    assert door.post(signature=sign("new secret", BODY)) == 200
+        stored.secret = vault.seal("whsec_the_new_one", Place("endpoint", "secret", TOKEN))
+    assert door.post(signature=sign("whsec_the_new_one", BODY)) == 200
     assert door.post() == 200
+    door.inbox.close()
+    assert _reasons(engine) == {EARLIER_SECRET: 1}
+
+
+def test_an_earlier_secret_ends(
+    door: Door, engine: Engine, vault: Vault, endpoint: Endpoint, ticks: list[float]
+) -> None:
+    """When its time is over."""
     with transaction(engine) as session:
-        session.get_one(Endpoint, endpoint.id).previous_until = NOW
-    ticks[0] += 10
+        stored = session.get_one(Endpoint, endpoint.id)
+        set_secret(session, vault, stored, "whsec_the_new_one", NOW - timedelta(days=1))
     assert door.post() == 401
 
 

@@ -15,6 +15,7 @@ from recipes.endpoints import (
     endpoint_of,
     find_endpoint,
     last_delivery_at,
+    on_earlier_secret,
     rejections,
     set_secret,
 )
@@ -41,7 +42,7 @@ def make(mode: str) -> ResponseReturnValue:
 
 @blueprint.post("/<any(live, test):mode>/secret")
 def keep_secret(mode: str) -> ResponseReturnValue:
-    """Takes the signing secret; the one before stays good for a day."""
+    """Takes the signing secret; those before stay good for a day."""
     try:
         with transaction(site().engine) as session:
             endpoint = endpoint_of(session, merchant_id(), Mode(mode), site().now())
@@ -49,7 +50,7 @@ def keep_secret(mode: str) -> ResponseReturnValue:
             until = endpoint.previous_until
     except EndpointError as error:
         return _page({mode: str(error)}), 422
-    overlap = " The one before stays good for a day, so nothing under way is refused." if until else ""
+    overlap = " Those before stay good for a day, so nothing under way is refused." if until else ""
     flash(f"The signing secret is saved.{overlap}", "success")
     return redirect(url_for("setup.setup", _anchor=mode))
 
@@ -75,7 +76,10 @@ def _page(problems: dict[str, str] | None = None) -> str:
 
 @dataclass(frozen=True)
 class Side:
-    """What the page says of one side of a store. `overlap_until`: how long the secret before is still good."""
+    """What the page says of one side of a store. `overlap_until`: how long the secrets before are still good.
+
+    `is_signed_before`: the last delivery was signed with one of those.
+    """
 
     mode: str
     address: str | None = None
@@ -83,6 +87,7 @@ class Side:
     overlap_until: datetime | None = None
     last_delivery: datetime | None = None
     refused: Sequence[RejectedDelivery] = ()
+    is_signed_before: bool = False
 
 
 def _side(session: Session, mode: Mode) -> Side:
@@ -97,4 +102,5 @@ def _side(session: Session, mode: Mode) -> Side:
         overlap_until=overlap if overlap and overlap > site().now() else None,
         last_delivery=last_delivery_at(session, endpoint),
         refused=rejections(session, endpoint),
+        is_signed_before=on_earlier_secret(session, endpoint) is not None,
     )
