@@ -1,9 +1,9 @@
-"""What has to be done from time to time: lost runs, the spool, notices, retention."""
+"""What has to be done from time to time: lost runs, the spool, notices."""
 
 import logging
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from sqlalchemy import Engine, delete, exists, func, select
+from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import OperationalError
 from sqlmodel import col
 
@@ -17,23 +17,15 @@ from recipes.models import (
     Account,
     Connection,
     ConnectionState,
-    Event,
-    IdentityKey,
     Membership,
     Notice,
-    Recipe,
     Run,
     RunState,
-    UnsavedForm,
     among,
 )
 from recipes.spool import Spool
 
 logger = logging.getLogger(__name__)
-
-RETENTION_BATCH = 500
-KEY_GRACE = timedelta(days=2)
-UNSAVED_DAYS = timedelta(days=30)
 
 
 def recover_runs(engine: Engine, now: datetime, only_lease: str | None = None) -> int:
@@ -106,32 +98,3 @@ def _paused_untold(engine: Engine) -> list[Connection]:
             ).scalars()
         )
     return [connection for connection in connections if _about(connection) not in told]
-
-
-def forget_old(engine: Engine, *, keep_days: int, now: datetime) -> int:
-    """Deletes events older than that which have no open or unsure run, and what is left over; the number of events.
-
-    Left over are lapsed keys, deleted recipes without a run, and forms that nobody came back to save. A key for good
-    outlives its event only by the same days: nothing that old is delivered again.
-    """
-    before = now - timedelta(days=keep_days)
-    deleted = 0
-    while True:
-        needed = exists().where(col(Run.event_id) == col(Event.id), col(Run.state).in_((*OPEN_STATES, RunState.UNSURE)))
-        with transaction(engine) as session:
-            old = session.execute(
-                select(col(Event.id)).where(col(Event.received_at) < before, ~needed).limit(RETENTION_BATCH)
-            ).scalars()
-            ids = list(old)
-            session.execute(delete(Event).where(col(Event.id).in_(ids)))
-        deleted += len(ids)
-        if len(ids) < RETENTION_BATCH:
-            break
-    with transaction(engine) as session:
-        session.execute(delete(IdentityKey).where(col(IdentityKey.until) < now - KEY_GRACE))
-        has_run = exists().where(col(Run.recipe_id) == col(Recipe.id))
-        session.execute(delete(Recipe).where(col(Recipe.deleted_at).is_not(None), ~has_run))
-        session.execute(delete(UnsavedForm).where(col(UnsavedForm.created_at) < now - UNSAVED_DAYS))
-        if engine.dialect.name == "sqlite":
-            session.connection().exec_driver_sql("PRAGMA incremental_vacuum")
-    return deleted

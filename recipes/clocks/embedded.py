@@ -11,7 +11,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Engine
@@ -21,6 +21,7 @@ from recipes import engine as runs
 from recipes import upkeep
 from recipes.db import reading, transaction
 from recipes.mail import Mailer
+from recipes.retention import forget_old
 from recipes.rows import MerchantRows
 from recipes.settings import Settings
 from recipes.spool import Spool
@@ -28,6 +29,7 @@ from recipes.spool import Spool
 logger = logging.getLogger(__name__)
 
 FAN_OUT_BATCH = 500
+RETENTION_BEGINS = timedelta(minutes=5)
 
 
 class EmbeddedClock:
@@ -149,9 +151,11 @@ class EmbeddedClock:
             (30, self._extend_leases),
             (60, lambda: upkeep.recover_runs(self._engine, self._now())),
             (60, lambda: upkeep.send_notices(self._engine, self._mailer, self._settings.public_url, self._now())),
-            (86_400, self._forget_old),
         ):
             scheduler.add_job(job, "interval", seconds=seconds)
+        # Not a day from now: a service that is started anew every day would never come to it.
+        begins_at = self._now() + RETENTION_BEGINS
+        scheduler.add_job(self._forget_old, "interval", days=1, next_run_time=begins_at, id="retention")
         scheduler.add_job(self._empty_spool)
         return scheduler
 
@@ -166,4 +170,7 @@ class EmbeddedClock:
                 runs.extend_leases(session, lease=self._lease, runs=under_way, now=self._now())
 
     def _forget_old(self) -> None:
-        upkeep.forget_old(self._engine, keep_days=self._settings.keep_days, now=self._now())
+        try:
+            forget_old(self._engine, keep_days=self._settings.keep_days, now=self._now(), pause=self._stopping.wait)
+        except OperationalError as error:
+            logger.warning("what is old stays another day: the database cannot be written (%s)", type(error).__name__)

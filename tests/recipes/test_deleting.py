@@ -7,10 +7,11 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, select
 
-from recipes import cookbook, ledger, upkeep
+from recipes import cookbook, ledger
 from recipes.cookbook import CookbookError
 from recipes.db import reading, transaction
 from recipes.models import Merchant, Recipe, RecipeVersion, RunState
+from recipes.retention import forget_old
 from recipes.vault import Vault
 from tests.conftest import NOW
 from tests.integrations.conftest import _no_proxy, start_vendor
@@ -165,7 +166,7 @@ def test_it_is_gone_for_good_once_its_runs_are_old(engine: Engine, kitchen: Kitc
     for days, left in ((399, [recipe_id]), (401, [])):
         kitchen.now = NOW
         kitchen.later(days=days)
-        upkeep.forget_old(engine, keep_days=400, now=kitchen.now)
+        forget_old(engine, keep_days=400, now=kitchen.now, pause=lambda _: False)
         with reading(engine) as session:
             assert [recipe.id for recipe in session.exec(select(Recipe))] == left
             assert [version.recipe_id for version in session.exec(select(RecipeVersion))] == left

@@ -1,6 +1,7 @@
 """What is asked every second, or on every page, does not read whole tables however long the store has been selling."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -37,13 +38,13 @@ def _event(session: Session, number: int) -> Event:
     return session.get_one(Event, number)
 
 
-@pytest.fixture
-def plans(engine: Engine) -> Iterator[list[str]]:
-    """How SQLite went about every statement, in its words."""
+@contextmanager
+def explained(engine: Engine, *kinds: str) -> Iterator[list[str]]:
+    """How SQLite goes about every statement that begins with one of these words, in its own."""
     seen: list[str] = []
 
     def explain(connection: Any, _cursor: Any, statement: str, values: Any, _context: Any, many: bool) -> None:
-        if not many and statement.startswith(("SELECT", "UPDATE")):
+        if not many and statement.startswith(kinds):
             cursor = connection.connection.cursor()
             seen.extend(row[3] for row in cursor.execute(f"EXPLAIN QUERY PLAN {statement}", values))
             cursor.close()
@@ -51,6 +52,13 @@ def plans(engine: Engine) -> Iterator[list[str]]:
     event.listen(engine, "before_cursor_execute", explain)
     yield seen
     event.remove(engine, "before_cursor_execute", explain)
+
+
+@pytest.fixture
+def plans(engine: Engine) -> Iterator[list[str]]:
+    """How SQLite went about what was asked and changed."""
+    with explained(engine, "SELECT", "UPDATE") as seen:
+        yield seen
 
 
 @pytest.mark.parametrize("name", ASKED)

@@ -9,7 +9,7 @@ from recipes import engine as runs
 from recipes import upkeep
 from recipes.db import reading, transaction
 from recipes.mail import Mailer
-from recipes.models import Account, Connection, Event, IdentityKey, Membership, RunState, UnsavedForm
+from recipes.models import Account, Connection, Event, Membership, RunState
 from recipes.settings import Settings
 from recipes.spool import Spool
 from tests.conftest import NOW
@@ -76,22 +76,6 @@ def test_the_spool_is_emptied_and_a_locked_database_is_waited_for(
         assert len(session.exec(select(Event)).all()) == 1
 
 
-def test_what_is_old_and_done_is_forgotten(kitchen: Kitchen, engine: Engine) -> None:
-    """An event goes with its finished runs and keys; one whose run still waits for anybody stays."""
-    _tag(kitchen)
-    kitchen.deliver("order.completed", order(1))
-    kitchen.work()
-    kitchen.deliver("order.completed", order(2, "joe@example.com"))
-    kitchen.claim()
-    kitchen.later(days=8)
-    kitchen.deliver("order.completed", order(3, "zoe@example.com"))
-    assert upkeep.forget_old(engine, keep_days=7, now=kitchen.now) == 1
-    with reading(engine) as session:
-        assert [event.id for event in session.exec(select(Event))] == [2, 3]
-        assert {key.event_id for key in session.exec(select(IdentityKey))} <= {2, 3}
-    assert kitchen.states() == [RunState.RUNNING]
-
-
 def test_lost_runs_are_put_back(kitchen: Kitchen, engine: Engine) -> None:
     """The engine that had them is gone."""
     _tag(kitchen)
@@ -100,22 +84,3 @@ def test_lost_runs_are_put_back(kitchen: Kitchen, engine: Engine) -> None:
     assert upkeep.recover_runs(engine, kitchen.now) == 0
     assert upkeep.recover_runs(engine, kitchen.now + timedelta(hours=1)) == 1
     assert kitchen.states() == [RunState.QUEUED]
-
-
-def test_forms_that_nobody_came_back_to_are_forgotten(kitchen: Kitchen, engine: Engine) -> None:
-    """After a month, and not before."""
-    with transaction(engine) as session:
-        person = Account(email="ada@example.com", password="x", fs_uniquifier="1", created_at=NOW)
-        session.add(person)
-        session.flush()
-        assert person.id is not None
-        for days, recipe in ((29, "1"), (31, "2")):
-            session.add(
-                UnsavedForm(
-                    account_id=person.id, merchant_id=kitchen.endpoint.merchant_id, recipe=recipe, entered=[],
-                    created_at=NOW - timedelta(days=days),
-                )
-            )  # fmt: skip
-    upkeep.forget_old(engine, keep_days=400, now=NOW)
-    with reading(engine) as session:
-        assert [form.recipe for form in session.exec(select(UnsavedForm))] == ["1"]

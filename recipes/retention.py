@@ -1,0 +1,138 @@
+"""Retention: what is old and done is forgotten, and its space given back.
+
+In small parts, with the database let go in between: a delivery waits for a part, never for the whole.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import ColumnElement, Engine, bindparam, delete, exists, literal, select, tuple_
+from sqlmodel import col
+
+from recipes.db import UTCDateTime, reading, transaction
+from recipes.models import OPEN_STATES, Endpoint, Event, IdentityKey, Recipe, Run, RunState, UnsavedForm
+
+# Each takes some 10 ms; a receiver that waits looks again after at most 100 ms, and has to meet a pause.
+EVENTS_AT_ONCE = 100
+KEYS_AT_ONCE = 500
+PAGES_AT_ONCE = 200
+PAUSE_SECONDS = 0.05
+KEY_GRACE = timedelta(days=2)
+UNSAVED_DAYS = timedelta(days=30)
+
+_KEY = IdentityKey.__table__  # type: ignore[attr-defined]
+
+
+def forget_old(engine: Engine, *, keep_days: int, now: datetime, pause: Callable[[float], bool]) -> int:
+    """Deletes events older than that which have no open or unsure run, and what is left over; the number of events.
+
+    Left over are lapsed keys, deleted recipes without a run, and forms that nobody came back to save. A key for good
+    goes with its event: nothing that old is delivered again.
+    pause: waits so many seconds; true if it is time to stop, and then the rest is left for the next day.
+    """
+    deleted = 0
+    for ids in _old_events(engine, now - timedelta(days=keep_days)):
+        deleted += _delete_events(engine, ids)
+        if pause(PAUSE_SECONDS):
+            return deleted
+    for keys in _lapsed_keys(engine, now - KEY_GRACE):
+        _delete_keys(engine, keys, now - KEY_GRACE)
+        if pause(PAUSE_SECONDS):
+            return deleted
+    _delete_left_over(engine, now)
+    # Counted once: on a file that was not made by us nothing may be given back, however often we ask.
+    for _ in range(-(-_free_pages(engine) // PAGES_AT_ONCE)):
+        _give_back(engine)
+        if pause(PAUSE_SECONDS):
+            break
+    return deleted
+
+
+def _is_needed() -> ColumnElement[bool]:
+    return exists().where(col(Run.event_id) == col(Event.id), col(Run.state).in_((*OPEN_STATES, RunState.UNSURE)))
+
+
+def _old_events(engine: Engine, before: datetime) -> Iterator[Sequence[int]]:
+    """The ids of what can go, in parts. Goes along the index, so that what has to stay is passed by once a day."""
+    with reading(engine) as session:
+        endpoints = session.execute(select(col(Endpoint.id))).scalars().all()
+    for endpoint_id in endpoints:
+        last = datetime.min.replace(tzinfo=UTC), 0
+        while True:
+            after = tuple_(literal(last[0], UTCDateTime), literal(last[1]))
+            statement = (
+                select(col(Event.received_at), col(Event.id))
+                .where(
+                    col(Event.endpoint_id) == endpoint_id,
+                    col(Event.received_at) < before,
+                    tuple_(col(Event.received_at), col(Event.id)) > after,
+                    ~_is_needed(),
+                )
+                .order_by(col(Event.received_at), col(Event.id))
+                .limit(EVENTS_AT_ONCE)
+            )
+            with reading(engine) as session:
+                found = session.execute(statement).all()
+            if not found:
+                break
+            yield [event_id for _, event_id in found]
+            last = found[-1][0], found[-1][1]
+
+
+def _delete_events(engine: Engine, ids: Sequence[int]) -> int:
+    with transaction(engine) as session:
+        deleted = session.execute(
+            delete(Event)
+            # Asked again, with the lock: somebody may have had one run again. And what was never looked at stays.
+            .where(col(Event.id).in_(ids), ~_is_needed(), col(Event.fanned_out_at).is_not(None))
+            .returning(col(Event.id))
+        )
+        return len(deleted.all())
+
+
+def _lapsed_keys(engine: Engine, before: datetime) -> Iterator[Sequence[tuple[int, str]]]:
+    last = (0, "")
+    while True:
+        statement = (
+            select(_KEY.c.endpoint_id, _KEY.c.key)
+            .where(tuple_(_KEY.c.endpoint_id, _KEY.c.key) > tuple_(literal(last[0]), literal(last[1])))
+            .where(_KEY.c.until < before)
+            .order_by(_KEY.c.endpoint_id, _KEY.c.key)
+            .limit(KEYS_AT_ONCE)
+        )
+        with reading(engine) as session:
+            found = [(row.endpoint_id, row.key) for row in session.execute(statement)]
+        if not found:
+            return
+        yield found
+        last = found[-1]
+
+
+def _delete_keys(engine: Engine, keys: Sequence[tuple[int, str]], before: datetime) -> None:
+    statement = delete(_KEY).where(
+        _KEY.c.endpoint_id == bindparam("at"), _KEY.c.key == bindparam("text"), _KEY.c.until < before
+    )
+    with transaction(engine) as session:
+        session.connection().execute(statement, [{"at": at, "text": text} for at, text in keys])
+
+
+def _delete_left_over(engine: Engine, now: datetime) -> None:
+    has_run = exists().where(col(Run.recipe_id) == col(Recipe.id))
+    with transaction(engine) as session:
+        session.execute(delete(Recipe).where(col(Recipe.deleted_at).is_not(None), ~has_run))
+        session.execute(delete(UnsavedForm).where(col(UnsavedForm.created_at) < now - UNSAVED_DAYS))
+
+
+def _free_pages(engine: Engine) -> int:
+    if engine.dialect.name != "sqlite":
+        return 0
+    with reading(engine) as session:
+        return int(session.connection().exec_driver_sql("PRAGMA freelist_count").scalar_one())
+
+
+def _give_back(engine: Engine) -> None:
+    with transaction(engine) as session:
+        connection = session.connection()
+        for _ in range(PAGES_AT_ONCE):
+            # One by one: Python takes only one step of a statement that has no columns, and each step frees a page.
+            connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")
