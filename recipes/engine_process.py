@@ -12,6 +12,7 @@ from recipes.clocks.embedded import EmbeddedClock
 from recipes.db import open_database
 from recipes.mail import Mailer
 from recipes.settings import Settings
+from recipes.sign_of_life import SignOfLife
 from recipes.vault import Vault
 from recipes.wake import WakePipe
 
@@ -35,6 +36,7 @@ def run_engine(settings: Settings, parent: int) -> None:
         settings,
         ClientCache(Vault.from_keys(settings.sealing_keys()), settings.api_base),
         Mailer(settings),
+        alive=SignOfLife(settings.sign_of_life).give,
     )
     stopping = threading.Event()
 

@@ -8,8 +8,10 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from granian.constants import Interfaces
 from granian.log import LogLevels
@@ -18,20 +20,34 @@ from granian.server import Server
 from recipes.addresses import bind_text
 from recipes.refusal import Refusal
 from recipes.settings import Settings
+from recipes.sign_of_life import Silence
 
 logger = logging.getLogger(__name__)
 
 BLOCKING_THREADS = 64
 STOP_SECONDS = 45.0
 RESTART_SECONDS = 1.0
+# Generous: to end an engine interrupts its calls, and a disk may not answer for a while.
+SILENT_SECONDS = 60.0
+START_SECONDS = 120.0
+GRACE_SECONDS = 10.0
 # By name: nothing below `web` imports it.
 APPLICATION = "web.wsgi:application"
 
 
 class EngineKeeper:
-    """Starts the engine's process, and starts it again whenever it ends before it is told to."""
+    """Starts the engine's process, and starts it again whenever it ends before it is told to, or hangs.
 
-    def __init__(self) -> None:
+    sign: the file that the engine touches while it is alive. silent_seconds: for how long it may leave that.
+    grace_seconds: how long a hung one has after SIGTERM, before SIGKILL.
+    """
+
+    def __init__(
+        self, sign: Path, *, silent_seconds: float = SILENT_SECONDS, grace_seconds: float = GRACE_SECONDS
+    ) -> None:
+        self._sign = sign
+        self._silent_seconds = silent_seconds
+        self._grace_seconds = grace_seconds
         self._stopping = threading.Event()
         self._process = self._start()
         self._thread = threading.Thread(target=self._watch, name="engine-keeper", daemon=True)
@@ -50,8 +66,8 @@ class EngineKeeper:
             self._process.kill()
             self._process.wait()
 
-    @staticmethod
-    def _start() -> subprocess.Popen[bytes]:
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._silence = Silence(self._sign, at_start=START_SECONDS, later=self._silent_seconds)
         return subprocess.Popen([sys.executable, "-m", "recipes.cli", "engine", "--parent", str(os.getpid())])
 
     def _watch(self) -> None:
@@ -59,10 +75,25 @@ class EngineKeeper:
             try:
                 code = self._process.wait(0.5)
             except subprocess.TimeoutExpired:
+                if self._silence.is_too_long(time.monotonic()):
+                    self._end_hung()
                 continue
             if not self._stopping.wait(RESTART_SECONDS):
                 logger.error("the engine ended by itself (exit code %d): starting it again", code)
-                self._process = self._start()
+                try:
+                    self._process = self._start()
+                except OSError as error:
+                    logger.error("the engine cannot be started (%s): trying again", error.strerror)
+
+    def _end_hung(self) -> None:
+        logger.error("the engine gives no sign of life any more: ending it")
+        self._process.terminate()
+        try:
+            self._process.wait(self._grace_seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        # Should even that take long (a disk that does not answer), it is not said twice a second.
+        self._silence = Silence(self._sign, at_start=START_SECONDS, later=self._silent_seconds)
 
 
 class CannotServe(Refusal):
@@ -73,7 +104,7 @@ def serve(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT. What is in flight is finished; nothing is lost."""
     host, port = settings.listens_on
     stopping = threading.Event()
-    engine = EngineKeeper()
+    engine = EngineKeeper(settings.sign_of_life)
     try:
         while _serve_web(host, port):
             # Between two tries nobody else would hear a signal: the server's own handlers are of no use any more.

@@ -178,6 +178,11 @@ class Settings(BaseSettings):
         """Named pipe by which the receiver tells the engine that there is something to do."""
         return self.data_dir / "wake"
 
+    @property
+    def sign_of_life(self) -> Path:
+        """File that the engine touches while it is alive."""
+        return self.data_dir / "engine-alive"
+
     def signing_key(self) -> str:
         """The key that signs sessions; made and kept in the data directory if not set."""
         return self.secret_key.get_secret_value() if self.secret_key else kept_key(self.data_dir / "secret-key")

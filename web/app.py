@@ -51,6 +51,7 @@ def create_app(
         engine=engine,
         vault=vault,
         now=now,
+        started_at=now(),
         wake=Waker(settings.wake_pipe),
         choices=LiveChoices(vault, settings),
         outbox=Outbox(Mailer(settings)),

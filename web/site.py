@@ -22,15 +22,17 @@ SendSample = Callable[[int, Mode, str], str]
 class Site:
     """Kept as `app.extensions["pocketwire"]`.
 
-    now: the time, aware, in UTC. wake: tells the engine that there is something to do. choices: what can be chosen
-    for a recipe's fields. outbox: takes mail. send_sample: sends a signed sample delivery to our own receiver; None
-    where there is none. sign_ins: counts tries to sign in. forgotten: counts who asks for another password.
+    now: the time, aware, in UTC. started_at: since when this process serves. wake: tells the engine that there is
+    something to do. choices: what can be chosen for a recipe's fields. outbox: takes mail. send_sample: sends a signed
+    sample delivery to our own receiver; None where there is none. sign_ins: counts tries to sign in. forgotten: counts
+    who asks for another password.
     """
 
     settings: Settings
     engine: Engine
     vault: Vault
     now: Callable[[], datetime]
+    started_at: datetime
     wake: Callable[[], None]
     choices: LiveChoices
     outbox: Outbox

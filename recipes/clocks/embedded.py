@@ -29,6 +29,7 @@ from recipes.spool import Spool
 logger = logging.getLogger(__name__)
 
 FAN_OUT_BATCH = 500
+LOOK_SECONDS = 1.0
 RETENTION_BEGINS = timedelta(minutes=5)
 
 
@@ -42,12 +43,15 @@ class EmbeddedClock:
         clients: runs.performing.Clients,
         mailer: Mailer,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
+        """alive: called by the dispatching thread at every turn, at least once a second unless a turn takes longer."""
         self._engine = engine
         self._settings = settings
         self._mailer = mailer
         self._spool = Spool(settings.spool)
         self._now = now
+        self._alive = alive
         self._lease = uuid.uuid4().hex
         self._limits = runs.Limits()
         self._pool = ThreadPoolExecutor(settings.engine_threads, thread_name_prefix="call")
@@ -78,12 +82,20 @@ class EmbeddedClock:
         scheduler.start()
         try:
             while not (self._stopping.is_set() and not self._under_way):
-                self._look.wait()
+                # By itself, too: APScheduler goes by the time of day, and that can be set back by an hour.
+                self._look.wait(LOOK_SECONDS)
                 self._look.clear()
+                self._alive()
                 self._turn_safely()
         finally:
             scheduler.shutdown(wait=False)
             self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def recover_lost(self) -> None:
+        """Puts back runs whose lease has ended; never those that are under way here."""
+        # In this order: after a jump of the clock every lease has ended.
+        self._extend_leases()
+        upkeep.recover_runs(self._engine, self._now())
 
     def turn(self) -> int:
         """One look: settles, fans out, claims and starts what is due; the number of runs started."""
@@ -124,6 +136,7 @@ class EmbeddedClock:
         Its run stays as it is until its lease ends; then it is recovered like one whose engine died.
         """
         for performed in list(self._came_back):
+            self._alive()
             try:
                 with transaction(self._engine) as session:
                     runs.settle(session, [performed], now=self._now())
@@ -146,10 +159,9 @@ class EmbeddedClock:
         # In memory only: jobs here say when to look; what there is to do stands in the run table.
         scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None})
         for seconds, job in (
-            (1, self.wake),
             (5, self._empty_spool),
             (30, self._extend_leases),
-            (60, lambda: upkeep.recover_runs(self._engine, self._now())),
+            (60, self.recover_lost),
             (60, lambda: upkeep.send_notices(self._engine, self._mailer, self._settings.public_url, self._now())),
         ):
             scheduler.add_job(job, "interval", seconds=seconds)

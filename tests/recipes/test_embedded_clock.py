@@ -2,6 +2,7 @@
 
 import json
 import threading
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine
@@ -11,7 +12,7 @@ from recipes.clients import ClientCache
 from recipes.clocks.embedded import EmbeddedClock
 from recipes.db import reading
 from recipes.mail import Mailer
-from recipes.models import Endpoint, LedgerRow, Run, RunState
+from recipes.models import LedgerRow, Run, RunState
 from recipes.settings import Settings
 from recipes.vault import Vault
 from tests.integrations.conftest import StartVendor, _no_proxy, start_vendor
@@ -22,11 +23,34 @@ from tests.recipes.engine.kitchen import Kitchen, order, step
 __all__ = ["StartVendor", "_no_proxy", "kitchen", "mailchimp", "slack", "start_vendor"]
 
 
+class Signs:
+    """Hears the signs of life that a clock gives: how many, and from which threads."""
+
+    def __init__(self) -> None:
+        self.threads: set[int] = set()
+        self._heard = threading.Semaphore(0)
+
+    def __call__(self) -> None:
+        self.threads.add(threading.get_ident())
+        self._heard.release()
+
+    def wait_for(self, count: int) -> None:
+        """Waits for so many more."""
+        for _ in range(count):
+            assert self._heard.acquire(timeout=10)
+
+
 @pytest.fixture
-def clock(engine: Engine, vault: Vault, settings: Settings, slack: Vendor) -> EmbeddedClock:
+def signs() -> Signs:
+    """The clock's signs of life."""
+    return Signs()
+
+
+@pytest.fixture
+def clock(engine: Engine, vault: Vault, settings: Settings, slack: Vendor, signs: Signs) -> EmbeddedClock:
     """A clock on the test's database."""
     clients = ClientCache(vault, {"slack": slack.url + "/"})
-    return EmbeddedClock(engine, settings, clients, Mailer(settings))
+    return EmbeddedClock(engine, settings, clients, Mailer(settings), alive=signs)
 
 
 def _run_until(clock: EmbeddedClock, done: threading.Event) -> None:
@@ -39,30 +63,73 @@ def _run_until(clock: EmbeddedClock, done: threading.Event) -> None:
     assert not thread.is_alive()
 
 
+class SlowCall:
+    """A message to Slack that has been sent, and whose answer is awaited."""
+
+    def __init__(self, kitchen: Kitchen, slack: Vendor) -> None:
+        self.begun, self.may_end = threading.Event(), threading.Event()
+
+        def slow(request: object) -> object:
+            self.begun.set()
+            assert self.may_end.wait(10)
+            return slack.answers["POST /chat.postMessage"]
+
+        slack.script.append(slow)  # type: ignore[arg-type]
+        fields = {"channel": "C0123456789", "text": "Sold"}
+        kitchen.recipe("order.completed", step("slack", "post_message", kitchen.connect("slack"), **fields))
+        kitchen.deliver("order.completed", order(1))
+
+
+@pytest.fixture
+def slow_call(kitchen: Kitchen, slack: Vendor) -> SlowCall:
+    """One that begins with the clock."""
+    return SlowCall(kitchen, slack)
+
+
 def test_a_stopping_engine_settles_what_is_under_way(
-    kitchen: Kitchen, clock: EmbeddedClock, slack: Vendor, endpoint: Endpoint
+    kitchen: Kitchen, clock: EmbeddedClock, signs: Signs, slow_call: SlowCall
 ) -> None:
-    """The call has begun when the signal comes: its answer is still recorded."""
-    called, may_answer = threading.Event(), threading.Event()
-
-    def slow(request: object) -> object:
-        called.set()
-        assert may_answer.wait(10)
-        return slack.answers["POST /chat.postMessage"]
-
-    slack.script.append(slow)  # type: ignore[arg-type]
-    fields = {"channel": "C0123456789", "text": "Sold"}
-    kitchen.recipe("order.completed", step("slack", "post_message", kitchen.connect("slack"), **fields))
-    kitchen.deliver("order.completed", order(1))
+    """The call has begun when the signal comes: its answer is still recorded. Meanwhile nobody takes it for hung."""
     thread = threading.Thread(target=clock.run)
     thread.start()
     clock.wake()
-    assert called.wait(10)
+    assert slow_call.begun.wait(10)
     clock.stop()
-    may_answer.set()
+    signs.wait_for(3)
+    slow_call.may_end.set()
     thread.join(10)
     assert not thread.is_alive()
     assert kitchen.states() == [RunState.SUCCEEDED]
+
+
+def test_the_sign_of_life_comes_from_the_thread_that_dispatches(clock: EmbeddedClock, signs: Signs) -> None:
+    """Every second, though there is nothing to do; any other thread would go on while this one hangs."""
+    thread = threading.Thread(target=clock.run)
+    thread.start()
+    signs.wait_for(2)
+    clock.stop()
+    thread.join(10)
+    assert signs.threads == {thread.ident}
+
+
+def test_a_jump_of_the_clock_takes_no_run_away(
+    engine: Engine, settings: Settings, vault: Vault, slack: Vendor, kitchen: Kitchen, slow_call: SlowCall
+) -> None:
+    """A machine that slept for an hour: every lease has ended, but the call is under way, and its answer counts."""
+    ahead = timedelta(0)
+    clients = ClientCache(vault, {"slack": slack.url + "/"})
+    clock = EmbeddedClock(engine, settings, clients, Mailer(settings), now=lambda: datetime.now(UTC) + ahead)
+    thread = threading.Thread(target=clock.run)
+    thread.start()
+    clock.wake()
+    assert slow_call.begun.wait(10)
+    ahead = timedelta(hours=1)
+    clock.recover_lost()
+    assert kitchen.states() == [RunState.RUNNING]
+    clock.stop()
+    slow_call.may_end.set()
+    thread.join(10)
+    assert [attempt.result for attempt in kitchen.attempts()] == ["succeeded"]
 
 
 def test_many_events_become_rows_each_once(kitchen: Kitchen, clock: EmbeddedClock, engine: Engine) -> None:

@@ -45,6 +45,22 @@ def free_port() -> int:
         return port
 
 
+def children_of(parent: int) -> dict[str, int]:
+    """The ids of a process's children, by what they are: "engine" and "web"."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            its_parent = re.search(r"^PPid:\s+(\d+)", (path / "status").read_text(), re.MULTILINE)
+            words = (path / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        # Where processes are spawned, not forked, Python keeps one of its own that ends with the last of them.
+        is_pythons = any(b"multiprocessing.resource_tracker" in word for word in words)
+        if its_parent and int(its_parent[1]) == parent and not is_pythons:
+            found["engine" if b"engine" in words else "web"] = int(path.name)
+    return found
+
+
 class Service:
     """`pocketwire serve`, and the command line beside it."""
 
@@ -97,18 +113,7 @@ class Service:
     def children(self) -> dict[str, int]:
         """The processes it keeps, by what they are: "engine" and "web"."""
         assert self.process is not None
-        found = {}
-        for path in Path("/proc").glob("[0-9]*"):
-            try:
-                parent = re.search(r"^PPid:\s+(\d+)", (path / "status").read_text(), re.MULTILINE)
-                words = (path / "cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            # Where processes are spawned, not forked, Python keeps one of its own that ends with the last of them.
-            is_pythons = any(b"multiprocessing.resource_tracker" in word for word in words)
-            if parent and int(parent[1]) == self.process.pid and not is_pythons:
-                found["engine" if b"engine" in words else "web"] = int(path.name)
-        return found
+        return children_of(self.process.pid)
 
     def cli(self, *words: str, stdin: str = "", code: int = 0) -> str:
         """What a command prints. It runs in this process, which has all imported already, beside the service's."""

@@ -5,14 +5,11 @@ from datetime import timedelta
 from sqlalchemy import Engine
 
 from recipes import engine as runs
-from recipes.db import open_database, transaction
+from recipes.db import transaction
 from recipes.models import Endpoint, Run, RunState
-from recipes.settings import Settings
-from recipes.vault import Vault
 from tests.conftest import NOW
 from tests.web.browser import Browser
 from tests.web.conftest import World
-from web.app import create_app
 
 
 def test_an_empty_store_is_shown_the_way(stranger: Browser) -> None:
@@ -74,13 +71,6 @@ def test_no_recipe_on_is_said(owner: Browser, world: World) -> None:
     """Events are kept, and nothing is done about them: the merchant should know."""
     owner.post(f"/recipes/{world.recipe_id}/switch", {"on": "no"})
     assert "3 of 4 done" in owner.get("/").text
-
-
-def test_healthz_tells_when_the_database_is_away(settings: Settings, vault: Vault, nobody: Browser) -> None:
-    """Whoever watches the service sees it."""
-    assert nobody.get("/healthz").json == {"status": "ok"}
-    away = open_database(f"sqlite:///{settings.data_dir / 'no-such-folder' / 'pocketwire.db'}")
-    assert create_app(settings, engine=away, vault=vault).test_client().get("/healthz").status_code == 503
 
 
 def test_times_are_the_stores_own(owner: Browser, world: World) -> None:

@@ -1,0 +1,70 @@
+"""GET /healthz says what is wrong while the service cannot do its work."""
+
+import os
+from datetime import datetime, timedelta
+
+import pytest
+from sqlalchemy import Engine
+
+from recipes.db import open_database
+from recipes.settings import Settings
+from recipes.vault import Vault
+from tests.conftest import NOW
+from tests.web.browser import Browser
+from web.app import create_app
+
+
+class Watcher:
+    """Somebody who asks /healthz, at a time that is set by hand."""
+
+    def __init__(self, settings: Settings, engine: Engine, vault: Vault) -> None:
+        self.now = NOW
+        self._sign = settings.sign_of_life
+        self._browser = Browser(create_app(settings, engine=engine, vault=vault, now=lambda: self.now).test_client())
+
+    def asks(self, after: float) -> tuple[int, str]:
+        """The status, and what is said, so many seconds after the start."""
+        self.now = NOW + timedelta(seconds=after)
+        answer = self._browser.get("/healthz")
+        return answer.status_code, (answer.json or {}).get("message", "")
+
+    def engine_shows_itself(self, at: datetime) -> None:
+        """The engine's sign of life."""
+        self._sign.touch()
+        os.utime(self._sign, (at.timestamp(), at.timestamp()))
+
+
+@pytest.fixture
+def watcher(settings: Settings, engine: Engine, vault: Vault) -> Watcher:
+    """One who asks a service that has just started."""
+    return Watcher(settings, engine, vault)
+
+
+def test_a_silent_engine_is_named(watcher: Watcher) -> None:
+    """With the time since when; and all is well again as soon as the engine shows itself."""
+    watcher.engine_shows_itself(NOW + timedelta(seconds=100))
+    assert watcher.asks(after=125) == (200, "")
+    assert watcher.asks(after=140) == (503, "The engine gives no sign of life since 2026-07-24 12:01:40 UTC.")
+    watcher.engine_shows_itself(NOW + timedelta(seconds=139))
+    assert watcher.asks(after=140) == (200, "")
+
+
+def test_an_engine_that_is_only_starting_is_waited_for(watcher: Watcher) -> None:
+    """Both sides start at once, and the sign of the time before is old; but it does not take half a minute."""
+    assert watcher.asks(after=1) == (200, "")
+    watcher.engine_shows_itself(NOW - timedelta(days=1))
+    assert watcher.asks(after=25) == (200, "")
+    assert watcher.asks(after=31)[0] == 503
+
+
+def test_a_database_that_is_away_is_named(settings: Settings, vault: Vault) -> None:
+    """A folder that is not there."""
+    away = open_database(f"sqlite:///{settings.data_dir / 'no-such-folder' / 'pocketwire.db'}")
+    assert Watcher(settings, away, vault).asks(after=1) == (503, "The database does not answer.")
+
+
+def test_a_database_that_was_lost_is_named(settings: Settings, vault: Vault) -> None:
+    """SQLite makes a new file in the place of one that is gone, and answers what needs no table."""
+    empty = open_database(f"sqlite:///{settings.data_dir / 'new.db'}")
+    assert Watcher(settings, empty, vault).asks(after=1) == (503, "The database does not answer.")
+    empty.dispose()
