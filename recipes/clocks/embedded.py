@@ -63,6 +63,7 @@ class EmbeddedClock:
         )
         self._under_way: set[int] = set()
         self._came_back: deque[runs.Performed] = deque()
+        self._unwritten: deque[runs.Performed] = deque()
         self._look = threading.Event()
         self._stopping = threading.Event()
 
@@ -81,7 +82,7 @@ class EmbeddedClock:
         scheduler = self._scheduler()
         scheduler.start()
         try:
-            while not (self._stopping.is_set() and not self._under_way):
+            while not (self._stopping.is_set() and len(self._under_way) == len(self._unwritten)):
                 # By itself, too: APScheduler goes by the time of day, and that can be set back by an hour.
                 self._look.wait(LOOK_SECONDS)
                 self._look.clear()
@@ -97,6 +98,12 @@ class EmbeddedClock:
         self._extend_leases()
         upkeep.recover_runs(self._engine, self._now())
 
+    def try_unwritten(self) -> None:
+        """Lets results that the database refused be written in the next turn."""
+        while self._unwritten:
+            self._came_back.append(self._unwritten.popleft())
+        self.wake()
+
     def turn(self) -> int:
         """One look: settles, fans out, claims and starts what is due; the number of runs started."""
         now = self._now()
@@ -110,10 +117,7 @@ class EmbeddedClock:
             claimed = runs.claim(session, now=now, lease=self._lease, limits=self._limits, limit=free) if free else []
         # Only a commit takes them off the list: a turn that fails is tried again with all of them.
         for performed in returned:
-            self._came_back.popleft()
-            self._under_way.discard(performed.claimed.run_id)
-            if performed.rest_until and performed.claimed.connection_id is not None:
-                self._limits.rest(performed.claimed.connection_id, performed.rest_until)
+            self._is_settled(performed)
         for each in claimed:
             self._under_way.add(each.run_id)
             self._pool.submit(self._perform, each)
@@ -130,22 +134,47 @@ class EmbeddedClock:
             logger.exception("a turn of the engine failed; it is tried again, result by result")
             self._settle_apart()
 
+    def _is_settled(self, performed: runs.Performed) -> None:
+        self._came_back.popleft()
+        self._under_way.discard(performed.claimed.run_id)
+        if performed.rest_until and performed.claimed.connection_id is not None:
+            self._limits.rest(performed.claimed.connection_id, performed.rest_until)
+
     def _settle_apart(self) -> None:
         """Settles one by one, so that a result that cannot be written does not hold up the others.
 
-        Its run stays as it is until its lease ends; then it is recovered like one whose engine died.
+        It is kept and tried again later. Its run stays under way until then: nobody repeats what was done.
         """
         for performed in list(self._came_back):
             self._alive()
             try:
-                with transaction(self._engine) as session:
-                    runs.settle(session, [performed], now=self._now())
+                self._settle_somehow(performed)
             except OperationalError:
                 return
             except Exception:
-                logger.exception("the result of run %d cannot be written", performed.claimed.run_id)
-            self._came_back.popleft()
-            self._under_way.discard(performed.claimed.run_id)
+                logger.exception("what came of run %d cannot be written: it is kept", performed.claimed.run_id)
+                self._unwritten.append(self._came_back.popleft())
+            else:
+                self._is_settled(performed)
+                self._look.set()
+
+    def _settle_somehow(self, performed: runs.Performed) -> None:
+        """With as much of the result as the database takes. Raises what the barest form of it meets."""
+        *richer, barest = runs.ever_barer(performed)
+        for each in richer:
+            try:
+                self._settle(each)
+            except OperationalError:
+                raise
+            except Exception:
+                logger.exception("the result of run %d cannot be written: trying less of it", each.claimed.run_id)
+            else:
+                return
+        self._settle(barest)
+
+    def _settle(self, performed: runs.Performed) -> None:
+        with transaction(self._engine) as session:
+            runs.settle(session, [performed], now=self._now())
 
     def _has_work(self, now: datetime) -> bool:
         with reading(self._engine) as session:
@@ -162,6 +191,7 @@ class EmbeddedClock:
             (5, self._empty_spool),
             (30, self._extend_leases),
             (60, self.recover_lost),
+            (60, self.try_unwritten),
             (60, lambda: upkeep.send_notices(self._engine, self._mailer, self._settings.public_url, self._now())),
         ):
             scheduler.add_job(job, "interval", seconds=seconds)

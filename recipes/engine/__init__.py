@@ -7,7 +7,7 @@ from recipes.engine.claiming import Claimed, claim
 from recipes.engine.fanning_out import fan_out, has_work
 from recipes.engine.holding import hold, release
 from recipes.engine.limits import Limits
-from recipes.engine.performing import Performed, Tools, perform
+from recipes.engine.performing import Performed, Tools, ever_barer, perform
 from recipes.engine.recovering import extend_leases, recover
 from recipes.engine.requests import RunRequestError, UndoneSince, cancel, is_late, mark_done, run_again, run_late
 from recipes.engine.settling import settle
@@ -21,6 +21,7 @@ __all__ = [
     "UndoneSince",
     "cancel",
     "claim",
+    "ever_barer",
     "extend_leases",
     "fan_out",
     "has_work",

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -211,6 +211,25 @@ class _Try:
             request=self._request,
             **more | {"answer": storable(more.get("answer", ""))},
         )
+
+
+_BARE_OUTCOMES: Mapping[RunState, str] = {
+    RunState.SUCCEEDED: "This was done. The details could not be stored.",
+    RunState.SKIPPED: "The conditions did not match. The details could not be stored.",
+    RunState.WAITING: "This goes on by itself. The details could not be stored.",
+    RunState.HELD: "The service no longer accepts our credentials.",
+    RunState.FAILED: "This was not done. The details could not be stored.",
+    RunState.UNSURE: "We don't know whether this was done. Check, then choose: run again, or mark it done.",
+}
+
+
+def ever_barer(performed: Performed) -> tuple[Performed, ...]:
+    """The result; then without anything that a service or a buyer wrote; then without the try's own record.
+
+    For a database that refuses the one before: whether a call was made must not be forgotten for a text's sake.
+    """
+    bare = replace(performed, outcome=_BARE_OUTCOMES[performed.state], request={}, status=None, answer="")
+    return performed, bare, replace(bare, result=None)
 
 
 def storable(text: str) -> str:

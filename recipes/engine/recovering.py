@@ -12,7 +12,13 @@ from recipes.definition import Definition
 from recipes.engine.claiming import LEASE
 from recipes.models import OPEN_STATES, Attempt, AttemptResult, RecipeVersion, Run, RunState, among
 
+# In a row. A run that ends the engine whenever it is tried would otherwise do so for ever.
+MOST_INTERRUPTIONS = 5
 _INTERRUPTED = "We stopped while this was under way."
+_INTERRUPTED_OFTEN = (
+    f"We stopped {MOST_INTERRUPTIONS} times in a row while this was under way. "
+    "Check, then choose: run again, or mark it done."
+)
 
 
 def extend_leases(session: Session, *, lease: str, runs: Iterable[int], now: datetime) -> None:
@@ -29,7 +35,7 @@ def recover(session: Session, *, now: datetime, only_lease: str | None = None) -
 
     only_lease: the one engine there is has just started under this name, so whatever another name holds is lost
     already. A repeatable step is tried again. Any other may have happened: the run goes on in doubt, and the
-    service or the merchant is asked first.
+    service or the merchant is asked first. So is the merchant when a try was interrupted again and again.
     """
     lost = select(Run, RecipeVersion).join(RecipeVersion, col(RecipeVersion.id) == col(Run.version_id))
     lost = lost.where(among(col(Run.state), OPEN_STATES), col(Run.state) == RunState.RUNNING)
@@ -40,10 +46,24 @@ def recover(session: Session, *, now: datetime, only_lease: str | None = None) -
         run.state = RunState.QUEUED
         run.doubt = run.doubt or not _is_repeatable(Definition.model_validate(version.definition), run.step)
         run.outcome = _INTERRUPTED
+        if _was_interrupted_often(session, run):
+            run.state, run.outcome = RunState.UNSURE, _INTERRUPTED_OFTEN
         run.due_at = now
         run.lease = run.lease_until = None
     session.flush()
     return len(found)
+
+
+def _was_interrupted_often(session: Session, run: Run) -> bool:
+    latest = (
+        select(col(Attempt.result), col(Attempt.number))
+        .where(col(Attempt.run_id) == run.id, col(Attempt.step) == run.step)
+        .order_by(col(Attempt.id).desc())
+        .limit(MOST_INTERRUPTIONS)
+    )
+    # By number, too: what was interrupted before the merchant asked for another go does not count.
+    often = [(AttemptResult.INTERRUPTED, run.attempt - ago) for ago in range(MOST_INTERRUPTIONS)]
+    return [(result, number) for result, number in session.execute(latest)] == often
 
 
 def _is_repeatable(definition: Definition, number: int) -> bool:

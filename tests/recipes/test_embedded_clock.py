@@ -54,7 +54,7 @@ def clock(engine: Engine, vault: Vault, settings: Settings, slack: Vendor, signs
 
 
 def _run_until(clock: EmbeddedClock, done: threading.Event) -> None:
-    thread = threading.Thread(target=clock.run)
+    thread = threading.Thread(target=clock.run, daemon=True)
     thread.start()
     clock.wake()
     assert done.wait(10)
@@ -90,7 +90,7 @@ def test_a_stopping_engine_settles_what_is_under_way(
     kitchen: Kitchen, clock: EmbeddedClock, signs: Signs, slow_call: SlowCall
 ) -> None:
     """The call has begun when the signal comes: its answer is still recorded. Meanwhile nobody takes it for hung."""
-    thread = threading.Thread(target=clock.run)
+    thread = threading.Thread(target=clock.run, daemon=True)
     thread.start()
     clock.wake()
     assert slow_call.begun.wait(10)
@@ -104,7 +104,7 @@ def test_a_stopping_engine_settles_what_is_under_way(
 
 def test_the_sign_of_life_comes_from_the_thread_that_dispatches(clock: EmbeddedClock, signs: Signs) -> None:
     """Every second, though there is nothing to do; any other thread would go on while this one hangs."""
-    thread = threading.Thread(target=clock.run)
+    thread = threading.Thread(target=clock.run, daemon=True)
     thread.start()
     signs.wait_for(2)
     clock.stop()
@@ -119,7 +119,7 @@ def test_a_jump_of_the_clock_takes_no_run_away(
     ahead = timedelta(0)
     clients = ClientCache(vault, {"slack": slack.url + "/"})
     clock = EmbeddedClock(engine, settings, clients, Mailer(settings), now=lambda: datetime.now(UTC) + ahead)
-    thread = threading.Thread(target=clock.run)
+    thread = threading.Thread(target=clock.run, daemon=True)
     thread.start()
     clock.wake()
     assert slow_call.begun.wait(10)

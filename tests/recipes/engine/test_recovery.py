@@ -1,5 +1,6 @@
 """An engine that died: what it had under way goes on, and nothing is done twice without a word."""
 
+from recipes.engine.recovering import MOST_INTERRUPTIONS
 from recipes.models import RunState
 from tests.integrations.vendor import Vendor, answer
 from tests.recipes.engine.kitchen import Kitchen, order, step
@@ -25,6 +26,31 @@ def test_a_repeatable_step_is_tried_again(kitchen: Kitchen, mailchimp: Vendor) -
     kitchen.work()
     assert kitchen.states() == [RunState.SUCCEEDED]
     assert [attempt.result for attempt in kitchen.attempts()] == ["interrupted", "succeeded"]
+
+
+def test_a_try_that_is_interrupted_again_and_again_is_the_merchants(kitchen: Kitchen, mailchimp: Vendor) -> None:
+    """It may be what ends the engine: the lane goes on without it. Asked for again, it has as many tries as before."""
+    _subscribe(kitchen)
+    kitchen.deliver("order.completed", order(1))
+    kitchen.deliver("order.completed", order(2))
+    for _ in range(MOST_INTERRUPTIONS - 1):
+        _die_in_the_middle(kitchen)
+        assert kitchen.states() == [RunState.QUEUED] * 2
+    _die_in_the_middle(kitchen)
+    assert kitchen.states() == [RunState.UNSURE, RunState.QUEUED]
+    [first, _] = kitchen.runs()
+    assert first.outcome.startswith("We stopped 5 times in a row")
+    kitchen.run_again(first.id)
+    for _ in range(MOST_INTERRUPTIONS - 1):
+        _die_in_the_middle(kitchen)
+        assert kitchen.states() == [RunState.QUEUED] * 2
+    kitchen.work()
+    assert kitchen.states() == [RunState.SUCCEEDED] * 2
+
+
+def _die_in_the_middle(kitchen: Kitchen) -> None:
+    assert len(kitchen.claim()) == 1
+    assert kitchen.recover(only_lease="the next engine") == 1
 
 
 def test_any_other_step_is_done_or_unsure_never_doubled(kitchen: Kitchen, slack: Vendor) -> None:
