@@ -4,22 +4,26 @@ import fcntl
 import logging
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 
 from recipes.clients import ClientCache
 from recipes.clocks.embedded import EmbeddedClock
 from recipes.db import open_database
+from recipes.logs import set_up_logging
 from recipes.mail import Mailer
-from recipes.settings import Settings
+from recipes.refusal import Refusal
+from recipes.settings import Settings, load_settings
 from recipes.sign_of_life import SignOfLife
 from recipes.vault import Vault
 from recipes.wake import WakePipe
 
-logger = logging.getLogger(__name__)
+# Not by __name__: this is also what Python is told to run.
+logger = logging.getLogger("recipes.engine_process")
 
 
-class AlreadyRunning(Exception):
+class AlreadyRunning(Refusal):
     """Another engine works on this data directory."""
 
 
@@ -71,5 +75,13 @@ def _lock(path: Path) -> int:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(handle)
-        raise AlreadyRunning(f"another engine is at work in {path.parent}") from None
+        raise AlreadyRunning(f"Another engine is at work in {path.parent}.") from None
     return handle
+
+
+if __name__ == "__main__":
+    set_up_logging()
+    try:
+        run_engine(load_settings(), parent=int(sys.argv[1]))
+    except Refusal as error:
+        sys.exit(f"The engine cannot start: {error}")

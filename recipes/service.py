@@ -1,4 +1,8 @@
-"""`pocketwire serve`: the web side under Granian and the engine beside it, both kept alive."""
+"""The service's lasting process: the web side under Granian and the engine beside it, both kept alive.
+
+`pocketwire serve` turns into it once all is set up. It stays for as long as the service does, so it imports little:
+neither the database nor the settings. `lint-imports` holds this.
+"""
 
 import fcntl
 import logging
@@ -12,17 +16,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server import Server
 
 from recipes.addresses import bind_text
+from recipes.logs import set_up_logging
 from recipes.refusal import Refusal
-from recipes.settings import Settings
 from recipes.sign_of_life import Silence
 
-logger = logging.getLogger(__name__)
+# Not by __name__: this is also what Python is told to run.
+logger = logging.getLogger("recipes.service")
 
 BLOCKING_THREADS = 64
 STOP_SECONDS = 45.0
@@ -68,7 +74,7 @@ class EngineKeeper:
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._silence = Silence(self._sign, at_start=START_SECONDS, later=self._silent_seconds)
-        return subprocess.Popen([sys.executable, "-m", "recipes.cli", "engine", "--parent", str(os.getpid())])
+        return subprocess.Popen([sys.executable, "-m", "recipes.engine_process", str(os.getpid())])
 
     def _watch(self) -> None:
         while not self._stopping.is_set():
@@ -79,7 +85,7 @@ class EngineKeeper:
                     self._end_hung()
                 continue
             if not self._stopping.wait(RESTART_SECONDS):
-                logger.error("the engine ended by itself (exit code %d): starting it again", code)
+                logger.error("the engine has ended (exit code %d): starting it again", code)
                 try:
                     self._process = self._start()
                 except OSError as error:
@@ -100,11 +106,20 @@ class CannotServe(Refusal):
     """The service cannot start here."""
 
 
-def serve(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT. What is in flight is finished; nothing is lost."""
-    host, port = settings.listens_on
+def become_service(host: str, port: int, sign: Path) -> NoReturn:
+    """Turns this process into the service, and lets go of all it has imported and opened to set it up."""
+    sys.stdout.flush()
+    command = [sys.executable, "-m", "recipes.service", host, str(port), str(sign)]
+    os.execv(command[0], command)  # noqa: S606 - no shell is wanted
+
+
+def serve(host: str, port: int, sign: Path) -> None:
+    """Serves on an IP address and a port until SIGTERM or SIGINT. What is in flight is finished; nothing is lost.
+
+    sign: the file that the engine touches while it is alive.
+    """
     stopping = threading.Event()
-    engine = EngineKeeper(settings.sign_of_life)
+    engine = EngineKeeper(sign)
     try:
         while _serve_web(host, port):
             # Between two tries nobody else would hear a signal: the server's own handlers are of no use any more.
@@ -117,17 +132,18 @@ def serve(settings: Settings) -> None:
 
 
 @contextmanager
-def place_held(settings: Settings) -> Iterator[None]:
-    """Holds the data directory for this service. Raises CannotServe if another has it, or the address is taken."""
-    host, port = settings.listens_on
-    with (settings.data_dir / "service.lock").open("a") as lock:
+def place_held(data_dir: Path, host: str, port: int) -> Iterator[None]:
+    """Holds the data directory for this process, also when it becomes the service.
+
+    Raises CannotServe if another has it, or the address is taken.
+    """
+    with (data_dir / "service.lock").open("a") as lock:
+        os.set_inheritable(lock.fileno(), True)
         try:
             # The system lets go of it however this process ends.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise CannotServe(
-                f"Pocketwire is running already: another one works in {settings.data_dir.resolve()}."
-            ) from None
+            raise CannotServe(f"Pocketwire is running already: another one works in {data_dir.resolve()}.") from None
         _check_address(host, port)
         yield
 
@@ -163,3 +179,8 @@ def _serve_web(host: str, port: int) -> bool:
         logger.error("the web side ended by itself: starting it again")
         return not server.interrupt_signal
     return False
+
+
+if __name__ == "__main__":
+    set_up_logging()
+    serve(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))

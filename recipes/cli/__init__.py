@@ -26,7 +26,6 @@ COMMANDS: Mapping[str, str] = {
     "send": "recipes.cli.send:send",
     "migrate": "recipes.cli.database:migrate",
     "serve": "recipes.cli.serve:serve",
-    "engine": "recipes.cli.engine:engine",
 }
 
 

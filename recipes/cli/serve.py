@@ -7,13 +7,12 @@ import click
 
 from recipes.accounts import first_run_token
 from recipes.addresses import bind_text
-from recipes.cli.logs import set_up_logging
 from recipes.cli.workplace import Workplace
 from recipes.db import open_database, transaction
 from recipes.endpoints import check_secrets_open
+from recipes.logs import set_up_logging
 from recipes.migrations import migrate
-from recipes.service import place_held
-from recipes.service import serve as serve_until_stopped
+from recipes.service import become_service, place_held
 from recipes.settings import Settings
 
 
@@ -43,12 +42,12 @@ def serve(work: Workplace, host: str | None, port: int | None) -> None:
     os.environ["POCKETWIRE_BIND"] = bind_text(host or given_host, port or given_port)
     settings = work.load()
     set_up_logging()
-    with place_held(settings):
+    with place_held(settings.data_dir, *settings.listens_on):
         token = _prepare(work, settings)
         click.echo(f"Pocketwire serves on {settings.public_url}")
         if token:
             click.echo(f"Make the first account here: {settings.public_url}/first-run/{token}")
-        serve_until_stopped(settings)
+        become_service(*settings.listens_on, settings.sign_of_life)
 
 
 def _prepare(work: Workplace, settings: Settings) -> str | None:

@@ -57,7 +57,7 @@ def children_of(parent: int) -> dict[str, int]:
         # Where processes are spawned, not forked, Python keeps one of its own that ends with the last of them.
         is_pythons = any(b"multiprocessing.resource_tracker" in word for word in words)
         if its_parent and int(its_parent[1]) == parent and not is_pythons:
-            found["engine" if b"engine" in words else "web"] = int(path.name)
+            found["engine" if b"recipes.engine_process" in words else "web"] = int(path.name)
     return found
 
 

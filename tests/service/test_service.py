@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import requests
 
@@ -71,6 +72,20 @@ def _is_alive(pid: int) -> bool:
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_the_process_that_keeps_the_others_is_small(service: Service) -> None:
+    """It stays as long as the service: what was needed to set up, the database and the settings, is gone from it."""
+    _account(service)
+    service.start()
+    children = eventually(lambda: found if len(found := service.children()) == 2 else None, "two children")
+    eventually(lambda: "pydantic_core" in _mapped(children["web"]), "the web side's start")
+    assert service.process is not None
+    assert "pydantic_core" not in _mapped(service.process.pid)
+
+
+def _mapped(pid: int) -> str:
+    return Path(f"/proc/{pid}/maps").read_text()
 
 
 def test_a_place_that_is_taken_stops_the_start_with_a_sentence(service: Service) -> None:
