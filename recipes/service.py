@@ -74,7 +74,8 @@ class EngineKeeper:
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._silence = Silence(self._sign, at_start=START_SECONDS, later=self._silent_seconds)
-        return subprocess.Popen([sys.executable, "-m", "recipes.engine_process", str(os.getpid())])
+        # In a group of its own: Ctrl-C is for this process, which stops the engine when the web side has ended.
+        return subprocess.Popen([sys.executable, "-m", "recipes.engine_process", str(os.getpid())], process_group=0)
 
     def _watch(self) -> None:
         while not self._stopping.is_set():

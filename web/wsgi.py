@@ -93,16 +93,19 @@ def make_application(settings: Settings) -> Receiver:
 
 def application() -> Receiver:
     """The WSGI callable for the environment's settings: what Granian calls once in its worker."""
-    _end_with_parent()
+    _listen_to_parent_alone()
     return make_application(load_settings())
 
 
-def _end_with_parent() -> None:
-    # A killed supervisor must not leave a web side behind that nobody stops. It may be gone already.
+def _listen_to_parent_alone() -> None:
     parent = multiprocessing.parent_process()
     if parent is None:
         return
+    # Ctrl-C goes to a terminal's whole group, and the supervisor then stops us: two signals at once can lock up the
+    # worker, whose handler takes the lock that its main thread waits with.
+    os.setpgid(0, 0)
 
+    # A killed supervisor must not leave a web side behind that nobody stops. It may be gone already.
     def watch() -> None:
         while os.getppid() == parent.pid:
             time.sleep(1)

@@ -102,8 +102,9 @@ class Service:
     def end(self) -> None:
         """Makes sure that none of its processes is left."""
         if self.process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
+            for pid in (self.process.pid, *self.children().values()):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             self.process.wait(PATIENCE)
             if self._listener:
                 self._listener.join(PATIENCE)

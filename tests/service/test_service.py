@@ -54,6 +54,19 @@ def test_both_sides_are_kept_alive(service: Service) -> None:
     assert service.settled(2) == ["succeeded", "succeeded"]
 
 
+def test_ctrl_c_is_heard_by_one_process(service: Service) -> None:
+    """A terminal sends it to a whole group. The web side locked up on two signals at once, and the engine came back."""
+    _account(service)
+    service.start()
+    children = eventually(lambda: found if len(found := service.children()) == 2 else None, "two children")
+    assert service.process is not None
+    for pid in children.values():
+        eventually(lambda pid=pid: os.getpgid(pid) == pid, "a group of its own")  # type: ignore[misc]
+    os.killpg(service.process.pid, signal.SIGINT)
+    assert service.process.wait(20) == 0
+    assert not [line for line in service.lines if "starting it again" in line]
+
+
 def test_no_process_outlives_a_killed_service(service: Service) -> None:
     """Nobody would stop them, and they would hold the port and the engine's lock."""
     _account(service)
