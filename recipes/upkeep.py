@@ -3,7 +3,7 @@
 import logging
 from datetime import datetime
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, delete, func, select
 from sqlalchemy.exc import OperationalError
 from sqlmodel import col
 
@@ -72,7 +72,7 @@ def send_notices(engine: Engine, mailer: Mailer, public_url: str, now: datetime)
             ).scalars()
             addresses = list(people)
         waiting = "1 run is waiting" if held == 1 else f"{held} runs are waiting"
-        for address in addresses:
+        delivered = [
             mailer.send(
                 address,
                 subject=f"Reconnect {title}: {waiting}",
@@ -80,12 +80,20 @@ def send_notices(engine: Engine, mailer: Mailer, public_url: str, now: datetime)
                 f"and all of them go on, in order, once it is reconnected.\n\n"
                 f"{public_url}/connections/{connection.id}\n",
             )
-        sent += 1
+            for address in addresses
+        ]
+        if mailer.is_on and addresses and not any(delivered):
+            # The mail server is away: nobody was told, so the next turn tries again.
+            with transaction(engine) as session:
+                session.execute(delete(Notice).where(col(Notice.about) == _about(connection)))
+        else:
+            sent += 1
     return sent
 
 
 def _about(connection: Connection) -> str:
-    return f"connection:{connection.id}:{connection.revision}:paused"
+    # By when it paused: one that was mended at the service, and pauses again later, is news.
+    return f"connection:{connection.id}:paused:{connection.paused_at}"
 
 
 def _paused_untold(engine: Engine) -> list[Connection]:

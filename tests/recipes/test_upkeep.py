@@ -9,7 +9,7 @@ from recipes import engine as runs
 from recipes import upkeep
 from recipes.db import reading, transaction
 from recipes.mail import Mailer
-from recipes.models import Account, Connection, Event, Membership, RunState
+from recipes.models import Account, Event, Membership, RunState
 from recipes.settings import Settings
 from recipes.spool import Spool
 from tests.conftest import NOW
@@ -26,8 +26,17 @@ class Box(Mailer):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.sent: list[tuple[str, str, str]] = []
+        self.is_away = False
+
+    @property
+    def is_on(self) -> bool:
+        """As if a mail server were set."""
+        return True
 
     def send(self, recipient: str, *, subject: str, text: str) -> bool:
+        """Whether the server took it."""
+        if self.is_away:
+            return False
         self.sent.append((recipient, subject, text))
         return True
 
@@ -40,7 +49,9 @@ def _tag(kitchen: Kitchen) -> int:
 
 
 def test_a_paused_connection_is_told_of_once(kitchen: Kitchen, engine: Engine, settings: Settings) -> None:
-    """One mail to each person of the store, with how many runs wait; after a reconnection the next pause is news."""
+    """One mail to each person of the store, with how many runs wait. The next pause is news, also of a connection that
+    was mended at the service; and while the mail server is away nobody counts as told.
+    """
     connection = _tag(kitchen)
     with transaction(engine) as session:
         person = Account(email="ada@example.com", password="x", fs_uniquifier="1", created_at=NOW)
@@ -58,9 +69,15 @@ def test_a_paused_connection_is_told_of_once(kitchen: Kitchen, engine: Engine, s
     [(recipient, subject, text)] = box.sent
     assert (recipient, subject) == ("ada@example.com", "Reconnect Mailchimp: 1 run is waiting")
     assert f"https://wire.example/connections/{connection}" in text
+    later = NOW + timedelta(days=30)
     with transaction(engine) as session:
-        session.get_one(Connection, connection).revision += 1
-    assert upkeep.send_notices(engine, box, "https://wire.example", NOW) == 1
+        runs.release(session, connection, now=later)
+        runs.hold(session, connection, reason="Mailchimp no longer accepts our credentials.", now=later)
+    box.is_away = True
+    assert upkeep.send_notices(engine, box, "https://wire.example", later) == 0
+    box.is_away = False
+    assert upkeep.send_notices(engine, box, "https://wire.example", later) == 1
+    assert len(box.sent) == 2
 
 
 def test_the_spool_is_emptied_and_a_locked_database_is_waited_for(
