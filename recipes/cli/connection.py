@@ -7,7 +7,7 @@ import click
 from integrations import INTEGRATIONS, integration
 from integrations.errors import ActionError
 from recipes import connections
-from recipes.cli.given import ServiceGroup, find_connection, read_values, with_values
+from recipes.cli.given import ServiceGroup, find_connection, read_credentials, with_values
 from recipes.cli.printing import moment, print_json, print_table
 from recipes.cli.workplace import Failed, Workplace, as_json, for_merchant
 from recipes.db import reading, transaction
@@ -35,7 +35,7 @@ def add(
     \b
     Example: pocketwire connection add slack --name "Our team" --set-file bot_token=token.txt
     """
-    given = read_values(values, files)
+    given = read_credentials(app, values, files)
     with transaction(work.engine) as session:
         owner = work.merchant_id(merchant, session)
         made = connections.add(session, work.vault, owner, app, name or integration(app).title, given, work.now())
@@ -55,9 +55,13 @@ def change(work: Workplace, name: str, values: Sequence[str], files: Sequence[st
     \b
     Example: pocketwire connection change slack --set-file bot_token=token.txt
     """
-    given = read_values(values, files)
+    owner = work.merchant_id(merchant)
+    with reading(work.engine) as session:
+        app = find_connection(session, owner, name).app
+    # Read before the transaction: standard input may keep it waiting.
+    given = read_credentials(app, values, files)
     with transaction(work.engine) as session:
-        found = find_connection(session, work.merchant_id(merchant, session), name)
+        found = find_connection(session, owner, name)
         values_now = {**connections.shown_values(work.vault, found), **given}
         released = connections.change(session, work.vault, found, values_now, work.now())
     waited = f" Runs that waited and now go on: {released}." if released else ""

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import click
 from sqlmodel import Session
 
+from integrations import integration, kit
 from integrations.errors import ActionError
-from integrations.kit import FormError
 from recipes import connections
 from recipes.cli.workplace import Refused
 from recipes.models import Connection
@@ -26,7 +26,7 @@ class ServiceGroup(click.Group):
         """Runs the command."""
         try:
             return super().invoke(ctx)
-        except (ActionError, FormError) as error:
+        except (ActionError, kit.FormError) as error:
             raise Refused(str(error)) from None
 
 
@@ -49,6 +49,18 @@ def read_values(values: Sequence[str], files: Sequence[str]) -> dict[str, str]:
     for field, path in (_parted(file, "--set-file") for file in files):
         found[field] = read_file(path)
     return found
+
+
+def read_credentials(app: str, values: Sequence[str], files: Sequence[str]) -> dict[str, str]:
+    """As read_values, for a service's credentials: its secrets are refused as arguments. Raises Refused."""
+    secrets = {spec.name for spec in kit.fields(integration(app).credentials) if spec.is_secret}
+    for field, _ in (_parted(value, "--set") for value in values):
+        if field in secrets:
+            raise Refused(
+                f"{field} is a secret: give it with --set-file {field}=FILE, or {field}=- for standard input. "
+                "Arguments are seen by others."
+            )
+    return read_values(values, files)
 
 
 def read_file(path: str) -> str:
