@@ -157,12 +157,12 @@ def merchant_named(session: Session, name: str | None) -> Merchant:
 
 
 def change_store(session: Session, merchant_id: int, name: str, time_zone: str) -> Merchant:
-    """Gives a store another name and time zone ("Europe/Berlin"). Raises AccountError."""
+    """Gives a store another name and time zone ("Europe/Berlin"). Raises AccountError, with nothing changed."""
     merchant = session.get_one(Merchant, merchant_id)
+    if time_zone not in available_timezones():
+        raise AccountError(f"There is no time zone called {time_zone}: choose one such as Europe/Berlin.")
     if " ".join(name.split()) != merchant.name:
         merchant.name = _checked_name(session, name)
-    if time_zone not in available_timezones():
-        raise AccountError("Choose a time zone from the list.")
     merchant.time_zone = time_zone
     session.add(merchant)
     session.flush()

@@ -12,12 +12,15 @@ from recipes.refusal import Refusal
 
 # Each command's place. They are imported when they are called: `serve` has to be quick, and needs none of the others.
 COMMANDS: Mapping[str, str] = {
+    "status": "recipes.cli.status:status",
     "account": "recipes.cli.account:account",
     "endpoint": "recipes.cli.endpoint:endpoint",
     "connection": "recipes.cli.connection:connection",
     "recipe": "recipes.cli.recipe:recipe",
     "events": "recipes.cli.activity:events",
+    "event": "recipes.cli.details:event",
     "runs": "recipes.cli.activity:runs",
+    "run": "recipes.cli.details:run",
     "run-again": "recipes.cli.activity:run_again",
     "run-late": "recipes.cli.activity:run_late",
     "mark-done": "recipes.cli.activity:mark_done",

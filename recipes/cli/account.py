@@ -1,11 +1,11 @@
-"""`pocketwire account …`: people who sign in."""
+"""`pocketwire account …`: people who sign in, and their store."""
 
 import click
 from sqlmodel import select
 
-from recipes.accounts import change_password, create_account, create_account_in
-from recipes.cli.workplace import Refused, Workplace, read_secret
-from recipes.db import transaction
+from recipes.accounts import change_password, change_store, create_account, create_account_in
+from recipes.cli.workplace import Refused, Workplace, for_merchant, read_secret
+from recipes.db import reading, transaction
 from recipes.models import Merchant
 
 FIRST_STORE = "My store"
@@ -13,7 +13,7 @@ FIRST_STORE = "My store"
 
 @click.group()
 def account() -> None:
-    """People who sign in."""
+    """People who sign in, and their store."""
 
 
 @account.command()
@@ -56,3 +56,29 @@ def password(work: Workplace, email: str, password_stdin: bool) -> None:
     with transaction(work.engine) as session:
         changed = change_password(session, email, new)
     click.echo(f"{changed.email} has a new password.")
+
+
+@account.command()
+@click.option("--name", metavar="NAME", help="The name to give it.")
+@click.option("--time-zone", metavar="ZONE", help="The time zone that its pages show times in.")
+@for_merchant
+@click.pass_obj
+def store(work: Workplace, name: str | None, time_zone: str | None, merchant: str | None) -> None:
+    """Print the store's name and time zone, after changing what is given.
+
+    \b
+    Example: pocketwire account store --name "My books" --time-zone Europe/Berlin
+    """
+    owner = work.merchant_id(merchant)
+    if name is not None or time_zone is not None:
+        with transaction(work.engine) as session:
+            there = session.get_one(Merchant, owner)
+            change_store(
+                session,
+                owner,
+                there.name if name is None else name,
+                there.time_zone if time_zone is None else time_zone,
+            )
+    with reading(work.engine) as session:
+        there = session.get_one(Merchant, owner)
+    click.echo(f"{there.name}: {there.time_zone}")

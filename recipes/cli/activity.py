@@ -1,12 +1,13 @@
-"""`pocketwire runs`, `events`, `run-again` and their like: what came in and what was done."""
+"""`pocketwire runs`, `events`, `run-again` and their like: what came in, what was done, what to do about it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import click
 
 from recipes import engine as runs_of_engine
 from recipes import ledger
+from recipes.cli.given import find_connection, find_recipe
 from recipes.cli.printing import moment, print_json, print_table
 from recipes.cli.workplace import Refused, Workplace, as_json, for_merchant
 from recipes.db import reading, transaction
@@ -19,6 +20,10 @@ with_limit = click.option(
     default=20,
     show_default=True,
     help="How many, newest first.",
+)
+
+with_before = click.option(
+    "--before", "before_id", type=int, metavar="ID", help="Only those before this one, to go on with a long list."
 )
 
 with_all_the_same = click.option(
@@ -35,12 +40,30 @@ def _saying_how_to_insist() -> Iterator[None]:
 
 
 @click.command()
-@click.option("--state", type=click.Choice([state.value for state in RunState]), help="Only runs in this state.")
+@click.option(
+    "--state",
+    "states",
+    type=click.Choice([state.value for state in RunState]),
+    multiple=True,
+    help="Only runs in this state; it can be given several times.",
+)
+@click.option("--recipe", metavar="NAME", help="Only runs of this recipe.")
+@click.option("--connection", metavar="NAME", help="Only runs that use this connection.")
 @with_limit
+@with_before
 @as_json
 @for_merchant
 @click.pass_obj
-def runs(work: Workplace, state: str | None, limit: int, as_json: bool, merchant: str | None) -> None:
+def runs(
+    work: Workplace,
+    states: Sequence[str],
+    recipe: str | None,
+    connection: str | None,
+    limit: int,
+    before_id: int | None,
+    as_json: bool,
+    merchant: str | None,
+) -> None:
     """List what recipes did, the newest first.
 
     \b
@@ -48,7 +71,11 @@ def runs(work: Workplace, state: str | None, limit: int, as_json: bool, merchant
     """
     with reading(work.engine) as session:
         owner = work.merchant_id(merchant, session)
-        found = ledger.runs_page(session, owner, limit=limit, states=[state] if state else []).items
+        recipe_id = find_recipe(session, owner, recipe).id if recipe else None
+        connection_id = find_connection(session, owner, connection).id if connection else None
+        found = ledger.runs_page(
+            session, owner, before_id, limit, states=states, recipe_id=recipe_id, connection_id=connection_id
+        ).items
     if as_json:
         print_json(found)
     elif not found:
@@ -63,12 +90,21 @@ def runs(work: Workplace, state: str | None, limit: int, as_json: bool, merchant
 @click.command()
 @click.option("--event", "type_name", metavar="EVENT", help="Only events of this type.")
 @click.option("--mode", type=click.Choice([mode.value for mode in Mode]), help="Only live or only test events.")
+@click.option("--buyer", metavar="EMAIL", help="Only events about this buyer.")
 @with_limit
+@with_before
 @as_json
 @for_merchant
 @click.pass_obj
 def events(
-    work: Workplace, type_name: str | None, mode: str | None, limit: int, as_json: bool, merchant: str | None
+    work: Workplace,
+    type_name: str | None,
+    mode: str | None,
+    buyer: str | None,
+    limit: int,
+    before_id: int | None,
+    as_json: bool,
+    merchant: str | None,
 ) -> None:
     """List what Pocketsflow sent, the newest first.
 
@@ -78,7 +114,7 @@ def events(
     wanted = canonical(type_name) if type_name else None
     with reading(work.engine) as session:
         owner = work.merchant_id(merchant, session)
-        found = ledger.events_page(session, owner, limit=limit, type=wanted, mode=mode).items
+        found = ledger.events_page(session, owner, before_id, limit, type=wanted, mode=mode, subject=buyer).items
     if as_json:
         print_json(found)
     elif not found:

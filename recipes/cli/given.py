@@ -1,4 +1,4 @@
-"""What commands are given: fields as field=value, connections by name."""
+"""What commands are given: fields as field=value, connections and recipes by name."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -10,9 +10,9 @@ from sqlmodel import Session
 
 from integrations import integration, kit
 from integrations.errors import ActionError
-from recipes import connections
+from recipes import connections, cookbook
 from recipes.cli.workplace import Refused
-from recipes.models import Connection
+from recipes.models import Connection, Recipe
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -104,3 +104,11 @@ def find_connection(session: Session, merchant_id: int, name: str) -> Connection
             raise Refused(f"{name} could be several connections: {listed}.")
     listed = ", ".join(f"{each.app}/{each.name}" for each in there) or "none yet"
     raise Refused(f"There is no connection called {name}. (There are: {listed})")
+
+
+def find_recipe(session: Session, merchant_id: int, name: str) -> Recipe:
+    """A recipe that is set up, by its name. Raises Refused."""
+    found = cookbook.find_recipe(session, merchant_id, name)
+    if found is None:
+        raise Refused(f"No recipe called {name} is set up: see pocketwire recipe list.")
+    return found

@@ -16,7 +16,7 @@ _NARROWEST = 32
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table, with or without headings; the last column wraps, or goes below where there is little room for it."""
-    lines = [[_harmless(cell) for cell in line] for line in ([headings, *rows] if headings else rows)]
+    lines = [[harmless(cell) for cell in line] for line in ([headings, *rows] if headings else rows)]
     widths = [max(len(cell) for cell in column) for column in zip(*(line[:-1] for line in lines), strict=True)]
     left = sum(width + len(_GAP) for width in widths)
     across = shutil.get_terminal_size((100, 24)).columns
@@ -34,14 +34,14 @@ def _wrapped(text: str, width: int) -> list[str]:
     return textwrap.wrap(text, width) or [""]
 
 
-def _harmless(cell: str) -> str:
+def harmless(cell: str) -> str:
     """Without control characters: a terminal obeys them, and some cells hold what buyers wrote."""
     return "".join(character if character.isprintable() else " " for character in cell)
 
 
-def print_json(items: Sequence[Any]) -> None:
-    """A list of plain values or dataclasses as JSON; times in ISO 8601."""
-    click.echo(json.dumps(list(items), ensure_ascii=False, indent=2, default=_plain))
+def print_json(item: Any) -> None:
+    """A plain value, a dataclass or a list of them as JSON; times in ISO 8601."""
+    click.echo(json.dumps(item, ensure_ascii=False, indent=2, default=_plain))
 
 
 def moment(at: datetime | None) -> str:

@@ -1,19 +1,19 @@
-"""`pocketwire recipe …`: the shelf, switching recipes on and off, deleting one."""
+"""`pocketwire recipe …`: the shelf, setting recipes up, switching them on and off, deleting one."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import click
 from sqlmodel import Session
 
 from recipes import cookbook
-from recipes.cli.given import ServiceGroup, read_values, with_values
+from recipes.cli.given import ServiceGroup
 from recipes.cli.printing import print_json, print_table
-from recipes.cli.setting_up import Choices, apply
+from recipes.cli.setting_up import Choices, apply, with_choices
 from recipes.cli.workplace import Refused, Workplace, as_json, for_merchant
 from recipes.db import reading, transaction
 from recipes.events import canonical
-from recipes.models import RunsOn
+
+SAVED_BY = "command line"
 
 
 @click.group(cls=ServiceGroup)
@@ -60,34 +60,11 @@ def _what(entry: cookbook.ShelfEntry) -> str:
 
 @recipe.command()
 @click.argument("name")
-@click.option(
-    "--connection",
-    "used",
-    multiple=True,
-    metavar="NAME",
-    help="The connection; once for each step if there are several.",
-)
-@with_values
-@click.option("--only-if", "conditions", multiple=True, metavar="'FACT OPERATOR VALUE'", help="A condition.")
-@click.option("--match", type=click.Choice(["all", "any"]), help="Whether all conditions have to hold, or one.")
-@click.option("--runs-on", type=click.Choice([each.value for each in RunsOn]), help="Live events, test events or both.")
-@click.option("--another", metavar="TITLE", help="Set the recipe up once more beside the one there is.")
+@with_choices
 @click.option("--dry-run", is_flag=True, help="Show what it would do, and change nothing.")
 @for_merchant
 @click.pass_obj
-def enable(
-    work: Workplace,
-    name: str,
-    used: Sequence[str],
-    values: Sequence[str],
-    files: Sequence[str],
-    conditions: Sequence[str],
-    match: str | None,
-    runs_on: str | None,
-    another: str | None,
-    dry_run: bool,
-    merchant: str | None,
-) -> None:
+def enable(work: Workplace, name: str, choices: Choices, dry_run: bool, merchant: str | None) -> None:
     """Set a recipe up if need be, and switch it on.
 
     Text may hold facts: --set text='{{ buyer.email }} bought {{ product.name }}'. Columns are set one by one: --set
@@ -98,23 +75,52 @@ def enable(
     Example: pocketwire recipe enable review.created/slack-message --connection slack --set channel='#reviews'
     """
     owner = work.merchant_id(merchant)
-    choices = Choices(used, read_values(values, files), conditions, match, runs_on, another)
-    with reading(work.engine) as session:
-        draft = apply(choices, session, owner, _draft(session, owner, name, another))
-    draft, warnings = cookbook.with_labels(work.engine, work.vault, work.settings, owner, draft)
-    for warning in warnings:
-        click.echo(warning, err=True)
+    draft = _set_up(work, owner, name, choices)
     if dry_run:
         _show_preview(work, owner, draft)
         return
     with transaction(work.engine) as session:
         saved = (
-            cookbook.save(session, work.vault, owner, draft, by="command line", now=work.now())
-            if choices or draft.recipe_id is None
+            cookbook.save(session, work.vault, owner, draft, by=SAVED_BY, now=work.now())
+            if choices.is_any or draft.recipe_id is None
             else None
         )
         on = cookbook.enable(session, owner, (saved.id if saved else draft.recipe_id) or 0, work.now())
     click.echo(f"{on.title}: on ({on.name}).")
+
+
+@recipe.command()
+@click.argument("name")
+@with_choices
+@click.option("--dry-run", is_flag=True, help="Show what it would do, and change nothing.")
+@for_merchant
+@click.pass_obj
+def save(work: Workplace, name: str, choices: Choices, dry_run: bool, merchant: str | None) -> None:
+    """Set a recipe up or change it, and leave it on or off as it is; a new one is off.
+
+    It takes what `recipe enable` takes.
+
+    \b
+    Example: pocketwire recipe save review.created/slack-message --title "Reviews" --set channel='#reviews'
+    """
+    owner = work.merchant_id(merchant)
+    draft = _set_up(work, owner, name, choices)
+    if dry_run:
+        _show_preview(work, owner, draft)
+        return
+    with transaction(work.engine) as session:
+        saved = cookbook.save(session, work.vault, owner, draft, by=SAVED_BY, now=work.now())
+    click.echo(f"{saved.title}: saved, and {'on' if saved.enabled else 'off'} ({saved.name}).")
+
+
+def _set_up(work: Workplace, merchant_id: int, name: str, choices: Choices) -> cookbook.Draft:
+    """The recipe with the choices, checked against what its services offer. Says what could not be checked."""
+    with reading(work.engine) as session:
+        draft = apply(choices, session, merchant_id, _draft(session, merchant_id, name, choices.another))
+    draft, warnings = cookbook.with_labels(work.engine, work.vault, work.settings, merchant_id, draft)
+    for warning in warnings:
+        click.echo(warning, err=True)
+    return draft
 
 
 def _draft(session: Session, merchant_id: int, name: str, another: str | None) -> cookbook.Draft:

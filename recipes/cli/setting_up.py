@@ -1,14 +1,16 @@
-"""Turns what `recipe enable` was given into changes of a draft."""
+"""The options of `recipe enable` and `recipe save`, and how they change a draft."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import wraps
 from typing import Any
 
+import click
 from sqlmodel import Session
 
 from integrations import integration, kit
 from recipes import connections, cookbook
-from recipes.cli.given import find_connection
+from recipes.cli.given import find_connection, read_values, with_values
 from recipes.cli.workplace import Refused
 from recipes.definition import Condition
 from recipes.models import RunsOn
@@ -16,26 +18,70 @@ from recipes.models import RunsOn
 
 @dataclass(frozen=True)
 class Choices:
-    """The options of `recipe enable`, as typed."""
+    """The options, as typed."""
 
-    connections: Sequence[str]
-    values: Mapping[str, str]
-    conditions: Sequence[str]
-    match: str | None
-    runs_on: str | None
-    another: str | None
+    connections: Sequence[str] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
+    conditions: Sequence[str] = ()
+    no_conditions: bool = False
+    match: str | None = None
+    runs_on: str | None = None
+    title: str | None = None
+    another: str | None = None
 
-    def __bool__(self) -> bool:
-        """Whether anything was chosen at all."""
-        return any((self.connections, self.values, self.conditions, self.match, self.runs_on, self.another))
+    @property
+    def is_any(self) -> bool:
+        """Whether anything was chosen at all; a blank title counts, so that it is refused."""
+        return any(each not in (None, False, (), {}) for each in vars(self).values())
+
+
+_OPTIONS = (
+    click.option(
+        "--connection",
+        "used",
+        multiple=True,
+        metavar="NAME",
+        help="The connection; once for each step if there are several.",
+    ),
+    with_values,
+    click.option("--only-if", "conditions", multiple=True, metavar="'FACT OPERATOR VALUE'", help="A condition."),
+    click.option("--no-conditions", is_flag=True, help="Take the conditions away."),
+    click.option("--match", type=click.Choice(["all", "any"]), help="Whether all conditions have to hold, or one."),
+    click.option(
+        "--runs-on", type=click.Choice([each.value for each in RunsOn]), help="Live events, test events or both."
+    ),
+    click.option("--title", metavar="TITLE", help="What to call it on the pages."),
+    click.option("--another", metavar="TITLE", help="Set the recipe up once more beside the one there is."),
+)
+
+
+def with_choices(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds the options to a command, which is given them as `choices`."""
+
+    @wraps(command)
+    def chosen(*words: Any, used: Sequence[str], values: Sequence[str], files: Sequence[str], **options: Any) -> None:
+        own = {
+            name: options.pop(name) for name in ("conditions", "no_conditions", "match", "runs_on", "title", "another")
+        }
+        if own["no_conditions"] and own["conditions"]:
+            raise Refused("Only one of --only-if and --no-conditions can be given.")
+        if own["title"] is not None and own["another"] is not None:
+            raise Refused("--another is the title already: leave --title out.")
+        command(*words, choices=Choices(connections=used, values=read_values(values, files), **own), **options)
+
+    for option in reversed(_OPTIONS):
+        chosen = option(chosen)
+    return chosen
 
 
 def apply(choices: Choices, session: Session, merchant_id: int, draft: cookbook.Draft) -> cookbook.Draft:
     """The draft with the choices. Raises Refused for what cannot be placed."""
     steps = _with_values(_with_connections(session, merchant_id, draft.steps, choices.connections), choices.values)
     draft = replace(draft, steps=steps)
-    if choices.conditions:
+    if choices.conditions or choices.no_conditions:
         draft = replace(draft, conditions=tuple(_condition(text) for text in choices.conditions))
+    if choices.title is not None:
+        draft = replace(draft, title=choices.title)
     if choices.match is not None:
         draft = replace(draft, match="any" if choices.match == "any" else "all")
     if choices.runs_on is not None:

@@ -41,7 +41,7 @@ def mine(engine: Engine, vault: Vault, merchant: Merchant) -> int:
 
 def applied(session: Session, merchant_id: int, *names: str, **values: str) -> Draft:
     given = {name.replace("__", "."): value for name, value in values.items()}
-    return apply(Choices(names, given, (), None, None, None), session, merchant_id, TWO_STEPS)
+    return apply(Choices(connections=names, values=given), session, merchant_id, TWO_STEPS)
 
 
 def test_one_connection_is_for_every_step_of_its_service(engine: Engine, mine: int) -> None:
@@ -90,7 +90,9 @@ def test_columns_are_added_changed_and_taken_away(engine: Engine, mine: int) -> 
 def test_conditions_are_a_fact_an_operator_and_the_rest(engine: Engine, mine: int) -> None:
     typed = ("order.amount at_least 100", "product.name contains  two words ", "buyer.email is_empty")
     with transaction(engine) as session:
-        made: cookbook.Draft = apply(Choices(("One",), {}, typed, "any", "both", None), session, mine, TWO_STEPS)
+        made: cookbook.Draft = apply(
+            Choices(connections=("One",), conditions=typed, match="any", runs_on="both"), session, mine, TWO_STEPS
+        )
     assert list(made.conditions) == [
         Condition(fact="order.amount", operator="at_least", value="100"),
         Condition(fact="product.name", operator="contains", value="two words"),
