@@ -16,7 +16,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from pkgutil import resolve_name
+from typing import Any, NoReturn
 
 from granian.constants import Interfaces
 from granian.log import LogLevels
@@ -37,6 +38,8 @@ RESTART_SECONDS = 1.0
 SILENT_SECONDS = 60.0
 START_SECONDS = 120.0
 GRACE_SECONDS = 10.0
+# Safe from what lies in the working directory: a web.py or recipes.py there is not ours.
+PYTHON = (sys.executable, "-P", "-m")
 # By name: nothing below `web` imports it.
 APPLICATION = "web.wsgi:application"
 
@@ -75,7 +78,7 @@ class EngineKeeper:
     def _start(self) -> subprocess.Popen[bytes]:
         self._silence = Silence(self._sign, at_start=START_SECONDS, later=self._silent_seconds)
         # In a group of its own: Ctrl-C is for this process, which stops the engine when the web side has ended.
-        return subprocess.Popen([sys.executable, "-m", "recipes.engine_process", str(os.getpid())], process_group=0)
+        return subprocess.Popen([*PYTHON, "recipes.engine_process", str(os.getpid())], process_group=0)
 
     def _watch(self) -> None:
         while not self._stopping.is_set():
@@ -110,7 +113,7 @@ class CannotServe(Refusal):
 def become_service(host: str, port: int, sign: Path) -> NoReturn:
     """Turns this process into the service, and lets go of all it has imported and opened to set it up."""
     sys.stdout.flush()
-    command = [sys.executable, "-m", "recipes.service", host, str(port), str(sign)]
+    command = [*PYTHON, "recipes.service", host, str(port), str(sign)]
     os.execv(command[0], command)  # noqa: S606 - no shell is wanted
 
 
@@ -167,7 +170,6 @@ def _serve_web(host: str, port: int) -> bool:
         address=host,
         port=port,
         interface=Interfaces.WSGI,
-        factory=True,
         workers=1,
         blocking_threads=BLOCKING_THREADS,
         log_level=LogLevels.error,
@@ -175,11 +177,16 @@ def _serve_web(host: str, port: int) -> bool:
         workers_kill_timeout=int(STOP_SECONDS),
     )
     try:
-        server.serve()
+        server.serve(target_loader=_application, wrap_loader=False)
     except SystemExit:
         logger.error("the web side ended by itself: starting it again")
         return not server.interrupt_signal
     return False
+
+
+def _application() -> Any:
+    """The web side, made in the server's worker: its own loader would look in the working directory first."""
+    return resolve_name(APPLICATION)()
 
 
 if __name__ == "__main__":

@@ -80,9 +80,11 @@ class Service:
         self._listener: threading.Thread | None = None
 
     def start(self) -> None:
-        """Starts, and waits until it takes connections."""
+        """Starts it in its folder, and waits until it takes connections."""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "recipes.cli", "serve"],
+            # Like the installed command, which does not look for its modules where it is started.
+            [sys.executable, "-P", "-m", "recipes.cli", "serve"],
+            cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -94,10 +96,12 @@ class Service:
         eventually(self._takes_connections, f"a service on {self.url}")
 
     def stop(self) -> int:
-        """SIGTERM; the exit code."""
+        """SIGTERM; the exit code. It can be started again."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(PATIENCE)
+        code = self.process.wait(PATIENCE)
+        self._stop_listening()
+        return code
 
     def end(self) -> None:
         """Makes sure that none of its processes is left."""
@@ -106,10 +110,7 @@ class Service:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             self.process.wait(PATIENCE)
-            if self._listener:
-                self._listener.join(PATIENCE)
-            if self.process.stdout:
-                self.process.stdout.close()
+            self._stop_listening()
 
     def children(self) -> dict[str, int]:
         """The processes it keeps, by what they are: "engine" and "web"."""
@@ -155,6 +156,12 @@ class Service:
         assert process.stdout is not None
         for line in process.stdout:
             self.lines.append(line)
+
+    def _stop_listening(self) -> None:
+        if self._listener:
+            self._listener.join(PATIENCE)
+        if self.process and self.process.stdout:
+            self.process.stdout.close()
 
     def _takes_connections(self) -> bool:
         assert self.process is not None

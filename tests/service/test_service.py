@@ -30,6 +30,31 @@ def test_a_first_start_leads_to_a_row_in_the_ledger(service: Service) -> None:
     assert service.children() == {}
 
 
+def test_a_second_start_serves_what_comes_first(service: Service) -> None:
+    """After an update or a restart of the machine, nobody has to do anything."""
+    _account(service)
+    service.cli("recipe", "enable", "order.completed/ledger-row")
+    for started in (1, 2):
+        service.start()
+        service.cli("send", "order.completed")
+        assert service.settled(started) == ["succeeded"] * started
+        assert service.stop() == 0
+
+
+def test_files_where_it_is_started_are_not_taken_for_its_own(service: Service) -> None:
+    """Someone's web.py there kept the web side from ever starting, again and again."""
+    for name in ("web.py", "recipes.py", "flask.py", "integrations/__init__.py"):
+        (service.folder / name).parent.mkdir(exist_ok=True)
+        (service.folder / name).write_text("raise ImportError('not what is meant')\n")
+    service.start()
+    link = service.printed(r"http://\S+/first-run/\S+")[0]
+    assert requests.get(link, timeout=20).status_code == 200
+    _account(service)
+    service.cli("recipe", "enable", "order.completed/ledger-row")
+    service.cli("send", "order.completed")
+    assert service.settled(1) == ["succeeded"]
+
+
 def test_both_sides_are_kept_alive(service: Service) -> None:
     """kill -9 of the engine, then of the web side: each is back, and what came meanwhile is done."""
     _account(service)
