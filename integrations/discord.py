@@ -64,7 +64,7 @@ def explain(error: Exception) -> ActionError | None:
     if error.status == 429 and isinstance(seconds, int | float):
         return Temporary(f"{TITLE} asked us to slow down.", after=timedelta(seconds=seconds), **kept)
     if error.status == 401:
-        return Unauthorized(f"{TITLE} no longer accepts the bot's token.", **kept)
+        return Unauthorized(f"{TITLE} does not accept the bot's token.", **kept)
     if 400 <= error.status < 500 and body.get("code") in _MEANINGS:
         return Permanent(_MEANINGS[body["code"]], **kept)
     return http_error(TITLE, error, reason=str(body.get("message") or ""))

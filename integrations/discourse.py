@@ -57,7 +57,7 @@ def explain(error: Exception) -> ActionError | None:
         return Unauthorized("The forum's address leads elsewhere: reconnect with the one your browser shows.", **kept)
     # A wrong key gets the same 403 as a forbidden group; only its text speaks of the API, in every language.
     if error.status == 403 and "API" in said:
-        return Unauthorized("The forum no longer accepts our API key or its user.", **kept)
+        return Unauthorized("The forum does not accept our API key or its user.", **kept)
     if error.status == 404:
         return Permanent("The forum cannot find this: the group is gone, or the API user is no administrator.", **kept)
     return http_error(TITLE, error, reason=said)

@@ -56,7 +56,7 @@ def status_error(
     """The common reading of a status. `reason` is the service's own sentence, if it gave one; it is redacted here."""
     said = f" {service} says: {redact(' '.join(reason.split()))[:REASON_LENGTH].rstrip('. ')}." if reason else ""
     if status == 401:
-        return Unauthorized(f"{service} no longer accepts our credentials.", status=status, detail=detail)
+        return Unauthorized(f"{service} does not accept our credentials.", status=status, detail=detail)
     if status == 403:
         return Permanent(f"{service} does not allow this.{said}", status=status, detail=detail)
     if status in (404, 410):

@@ -95,7 +95,7 @@ def connect(credentials: Credentials, base: str, timeouts: Timeouts = TIMEOUTS, 
     return _OneAttempt(account, own, timeouts)
 
 
-_OTHER_KEY = "Google no longer accepts the service account's key. Make a new one, then reconnect."
+_OTHER_KEY = "Google does not accept the service account's key. Make a new one, then reconnect."
 _SWITCHED_OFF = (
     "The Google Sheets API or the Google Drive API is switched off in the service account's project. "
     "Switch both on in Google Cloud, then reconnect."

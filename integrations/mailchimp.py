@@ -88,7 +88,7 @@ def explain(error: Exception) -> ActionError | None:
     if status == 403 and not title:
         return Temporary("Mailchimp asked us to slow down.", status=status, detail=detail)
     if status == 403 and title in _WRONG_KEY:
-        return Unauthorized("Mailchimp no longer accepts this API key.", status=status, detail=detail)
+        return Unauthorized("Mailchimp does not accept this API key.", status=status, detail=detail)
     if status == 404:
         return Permanent("This audience is gone from Mailchimp: choose another.", status=status, detail=detail)
     wrong = [f"{each['field']}: {each['message']}" for each in problem.get("errors", ())]

@@ -98,7 +98,7 @@ def explain(error: Exception) -> ActionError | None:
         sentence = f"The Slack app lacks the permission {needed}: add it, reinstall the app and reconnect."
         return Unauthorized(sentence, status=status, detail=detail)
     if code in _RECONNECT:
-        return Unauthorized("Slack no longer accepts our token.", status=status, detail=detail)
+        return Unauthorized("Slack does not accept our token.", status=status, detail=detail)
     if code in _SLOW_DOWN:
         return Temporary("Slack asked us to slow down.", after=after, status=status, detail=detail)
     if code in _NOT_DONE:

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, func, update
 from sqlmodel import Session, col, select
 
 from integrations import integration, kit
+from integrations.errors import Unauthorized
 from recipes import engine as runs
 from recipes.clients import ClientCache
 from recipes.db import reading, transaction
@@ -156,8 +157,8 @@ def check(
 ) -> str | None:
     """Asks the service whether the connection works; what the service calls the account. None: no such connection.
 
-    Raises ActionError with a sentence for the merchant. A paused connection that works again is active again, and
-    its runs go on. No transaction is open during the call.
+    Raises ActionError with a sentence for the merchant. Credentials that are refused pause the connection, as they do
+    in a run. A paused one that works again is active again, and its runs go on. No transaction is open during the call.
     """
     with reading(engine) as session:
         connection = get(session, merchant_id, connection_id)
@@ -167,8 +168,11 @@ def check(
     try:
         account = declared.check(connect(vault, settings, connection))
     except Exception as error:  # noqa: BLE001 - the integration says what it means
+        explained = declared.error(error)
+        if isinstance(explained, Unauthorized):
+            _pause(engine, connection, explained.sentence, now)
         # `from None`: clients' own exceptions hold addresses and tokens.
-        raise declared.error(error) from None
+        raise explained from None
     with transaction(engine) as session:
         # Not if the connection was changed while the service was asked: then this tells of the old credentials.
         checked = session.execute(
@@ -180,6 +184,15 @@ def check(
         if checked == ConnectionState.PAUSED:
             runs.release(session, connection_id, now=now)
     return account
+
+
+def _pause(engine: Engine, checked: Connection, sentence: str, now: datetime) -> None:
+    with transaction(engine) as session:
+        connection = session.get(Connection, checked.id)
+        # Not if it was changed while the service was asked: then other credentials were refused.
+        if connection is None or connection.revision != checked.revision or connection.state == ConnectionState.PAUSED:
+            return
+        runs.hold(session, _number(connection), reason=runs.refused_reason(connection.app, sentence), now=now)
 
 
 def choices(

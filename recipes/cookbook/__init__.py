@@ -5,7 +5,7 @@ from recipes.cookbook.choosing import with_labels
 from recipes.cookbook.deleting import Deletion, delete, deletion
 from recipes.cookbook.drafts import Draft, StepDraft, draft_from_prebuilt, draft_of_recipe, find_recipe
 from recipes.cookbook.preview import Preview, PreviewStep, preview
-from recipes.cookbook.saving import Disabled, disable, enable, save
+from recipes.cookbook.saving import Disabled, disable, enable, save, waits_for
 from recipes.cookbook.shelf import ShelfEntry, ShelfGroup, shelf
 from recipes.cookbook.unsaved import find_entered, forget_entered, keep_entered
 
@@ -33,5 +33,6 @@ __all__ = [
     "problems",
     "save",
     "shelf",
+    "waits_for",
     "with_labels",
 ]

@@ -10,10 +10,10 @@ from sqlmodel import Session, col, select
 from integrations import integration
 from recipes import connections
 from recipes.cookbook.checking import CookbookError, problems
-from recipes.cookbook.drafts import Draft, StepDraft, draft_of_recipe, find_recipe
+from recipes.cookbook.drafts import Draft, StepDraft, definition_of, draft_of_recipe, find_recipe
 from recipes.cookbook.recent import recent_payloads
 from recipes.definition import Definition, Step
-from recipes.models import OPEN_STATES, Recipe, RecipeVersion, Run, RunState, among
+from recipes.models import OPEN_STATES, Connection, ConnectionState, Recipe, RecipeVersion, Run, RunState, among
 from recipes.vault import Vault
 
 WAITING = (RunState.QUEUED, RunState.WAITING, RunState.HELD)
@@ -152,6 +152,13 @@ def enable(session: Session, merchant_id: int, recipe_id: int, now: datetime) ->
     session.add(recipe)
     session.flush()
     return recipe
+
+
+def waits_for(session: Session, recipe: Recipe) -> Connection | None:
+    """The paused connection that a recipe's runs wait for, if one of those that it uses is."""
+    used = [step.connection_id for step in definition_of(session, recipe).steps if step.connection_id is not None]
+    paused = select(Connection).where(col(Connection.id).in_(used), Connection.state == ConnectionState.PAUSED)
+    return session.exec(paused.order_by(col(Connection.id))).first()
 
 
 def disable(

@@ -5,7 +5,7 @@ A clock (`recipes/clocks/`) decides who calls these and when; the run table is t
 
 from recipes.engine.claiming import Claimed, claim
 from recipes.engine.fanning_out import fan_out, has_work
-from recipes.engine.holding import hold, release
+from recipes.engine.holding import hold, refused_reason, release
 from recipes.engine.limits import Limits
 from recipes.engine.performing import Performed, Tools, ever_barer, perform
 from recipes.engine.recovering import extend_leases, recover
@@ -30,6 +30,7 @@ __all__ = [
     "mark_done",
     "perform",
     "recover",
+    "refused_reason",
     "release",
     "run_again",
     "run_late",

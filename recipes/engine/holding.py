@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import select, update
 from sqlmodel import Session, col
 
+from integrations import integration
 from recipes.definition import Step
 from recipes.models import DUE_STATES, OPEN_STATES, Connection, ConnectionState, Run, RunState, among
 
@@ -18,6 +19,11 @@ def connection_of(session: Session, merchant_id: int, step: Step) -> Connection 
             col(Connection.app) == step.app,
         )
     ).scalar_one_or_none()
+
+
+def refused_reason(app: str, sentence: str) -> str:
+    """Why a connection is paused whose credentials its service refused, with the service's `sentence`."""
+    return f"{sentence} Reconnect {integration(app).title}."
 
 
 def hold(session: Session, connection_id: int, *, reason: str, now: datetime) -> None:

@@ -7,8 +7,7 @@ from typing import Any
 from sqlalchemy import insert, select, update
 from sqlmodel import Session, col
 
-from integrations import integration
-from recipes.engine.holding import connection_of, hold
+from recipes.engine.holding import connection_of, hold, refused_reason
 from recipes.engine.lanes import lane_of
 from recipes.engine.performing import Performed
 from recipes.models import Attempt, Connection, ConnectionState, Run, RunState
@@ -60,13 +59,9 @@ def _pause(session: Session, performed: Sequence[Performed], now: datetime) -> s
         if connection.id is None or connection.revision != each.claimed.revision:
             continue
         if connection.state == ConnectionState.ACTIVE:
-            hold(session, connection.id, reason=f"{each.outcome} Reconnect {_title(connection.app)}.", now=now)
+            hold(session, connection.id, reason=refused_reason(connection.app, each.outcome), now=now)
         paused.add(connection.id)
     return paused
-
-
-def _title(app: str) -> str:
-    return integration(app).title
 
 
 def _move(session: Session, performed: Performed, paused: set[int], now: datetime) -> None:

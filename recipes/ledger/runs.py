@@ -1,7 +1,7 @@
 """Pages of runs, and one run with its attempts, in plain words."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from integrations.errors import Permanent
 from recipes.definition import Definition, Step
 from recipes.events import event_type
 from recipes.ledger.pages import Page, page_size
+from recipes.ledger.queueing import Ahead, runs_ahead
 from recipes.models import (
     Attempt,
     AttemptResult,
@@ -51,6 +52,7 @@ _AGAIN = (RunState.FAILED, RunState.UNSURE, RunState.SUCCEEDED, RunState.SKIPPED
 class RunLine:
     """A run in a list. `due_at` is set while its next try is planned, `connection_id` while it has a connection.
 
+    `outcome` is what its last try came to, "" while the next is about to be made. `ahead`: the run it is queued behind.
     `recipe_is_deleted`: there is no page of the recipe any more.
     """
 
@@ -74,6 +76,7 @@ class RunLine:
     due_at: datetime | None
     created_at: datetime
     finished_at: datetime | None
+    ahead: Ahead | None = None
 
     @property
     def can_run_again(self) -> bool:
@@ -148,14 +151,14 @@ def runs_page(
         found = found.where(col(Run.recipe_id) == recipe_id)
     if connection_id is not None:
         found = found.where(col(Run.connection_id) == connection_id)
-    lines = [_line(*row) for row in session.execute(found)]
+    lines = _with_ahead(session, session.execute(found).all())
     return Page(lines[:limit], lines[limit - 1].id if len(lines) > limit else None)
 
 
 def runs_of_event(session: Session, merchant_id: int, event_id: int) -> list[RunLine]:
     """All runs of one event, in the order they were made."""
     found = _lines(merchant_id).where(col(Run.event_id) == event_id).order_by(col(Run.id))
-    return [_line(*row) for row in session.execute(found)]
+    return _with_ahead(session, session.execute(found).all())
 
 
 def run_detail(session: Session, merchant_id: int, run_id: int) -> RunDetail | None:
@@ -168,7 +171,7 @@ def run_detail(session: Session, merchant_id: int, run_id: int) -> RunDetail | N
     definition = Definition.model_validate(version.definition)
     tried = session.exec(select(Attempt).where(Attempt.run_id == run_id).order_by(col(Attempt.id)))
     return RunDetail(
-        line=_line(*row),
+        line=_with_ahead(session, [row])[0],
         steps=[_step(run, number, step) for number, step in enumerate(definition.steps)],
         attempts=[_attempt(attempt) for attempt in tried],
     )
@@ -192,6 +195,15 @@ def _lines(merchant_id: int) -> Any:
         .outerjoin(Connection, col(Connection.id) == col(Run.connection_id))
         .where(col(Run.merchant_id) == merchant_id)
     )
+
+
+def _with_ahead(session: Session, rows: Sequence[Any]) -> list[RunLine]:
+    ahead = runs_ahead(session, [row[0] for row in rows])
+    lines = [_line(*row) for row in rows]
+    return [
+        replace(line, ahead=ahead[line.id], state_words="waits for an earlier run") if line.id in ahead else line
+        for line in lines
+    ]
 
 
 def _line(
@@ -222,7 +234,8 @@ def _line(
         connection_name=connection or "",
         state=run.state,
         state_words=STATE_WORDS[run.state],
-        outcome=run.outcome,
+        # Before the next try is over, the last one's words would read as if they were about it.
+        outcome="" if run.state in (RunState.QUEUED, RunState.RUNNING) else run.outcome,
         again=run.again,
         due_at=run.due_at if run.state == RunState.WAITING else None,
         created_at=run.created_at,

@@ -178,7 +178,7 @@ def test_where_it_would_have_to_guess_it_writes_nothing(
         (refused(404, "Requested entity was not found."), Permanent, "was deleted, or is no longer shared"),
         (refused(500, "Internal error"), Unsure, "problem of its own"),
         (answer("<html>Bad gateway</html>", 502), Unsure, "HTTP 502"),
-        (answer({"error": "invalid_grant", "error_description": "Bad"}, 400), Unauthorized, "no longer accepts"),
+        (answer({"error": "invalid_grant", "error_description": "Bad"}, 400), Unauthorized, "does not accept"),
         (answer({"error": "nonsense"}, 400), Permanent, "Google Sheets says: nonsense"),
         (answer("<html>Sign in</html>"), Unsure, "could not be read"),
     ],

@@ -176,7 +176,7 @@ def test_connections_are_added_checked_changed_and_removed(reviews: Terminal, sl
     slack.answers["POST /auth.test"] = answer({"ok": False, "error": "invalid_auth"})
     failed = reviews("connection", "check", "slack")
     assert failed.exit_code == 1
-    assert "no longer accepts our token" in failed.stderr
+    assert "does not accept our token" in failed.stderr
     (listed,) = reviews.json("connection", "list")
     assert listed["name"] == "Our team"
     assert "credentials" not in listed

@@ -139,7 +139,7 @@ def test_reconnecting_lets_the_held_runs_go_on_in_order(kitchen: Kitchen, vault:
     number = kitchen.connect("slack")
     kitchen.recipe("order.completed", step("slack", "post_message", number, channel="C1", text="Hi"))
     with transaction(kitchen.engine) as session:
-        runs.hold(session, number, reason="Slack no longer accepts our token.", now=NOW)
+        runs.hold(session, number, reason="Slack does not accept our token.", now=NOW)
     for each in (1, 2):
         kitchen.deliver("order.completed", order(each))
     kitchen.work()
@@ -184,10 +184,37 @@ def test_a_failed_check_says_why_and_keeps_what_was_known(
     with transaction(engine) as session:
         connection = add(session, vault, mine)
     slack.answers["POST /auth.test"] = answer({"ok": False, "error": "invalid_auth"})
-    with pytest.raises(Unauthorized, match="no longer accepts our token") as refused:
+    with pytest.raises(Unauthorized, match="does not accept our token") as refused:
         connections.check(engine, vault, settings_for_slack, mine, number(connection), NOW)
     assert refused.value.__cause__ is None
+    with reading(engine) as session:
+        paused = connections.get(session, mine, number(connection))
+    assert paused is not None
+    assert paused.paused_reason == "Slack does not accept our token. Reconnect Slack."
     assert connections.check(engine, vault, settings_for_slack, stranger, number(connection), NOW) is None
+
+
+def test_a_refusal_of_credentials_that_were_changed_meanwhile_pauses_nothing(
+    engine: Engine, vault: Vault, mine: int, settings_for_slack: Settings, slack: Vendor
+) -> None:
+    """It tells of the old ones."""
+    with transaction(engine) as session:
+        connection = add(session, vault, mine)
+
+    def refuse(*_: object) -> object:
+        with transaction(engine) as session:
+            there = connections.get(session, mine, number(connection))
+            assert there is not None
+            connections.change(session, vault, there, {}, NOW)
+        return answer({"ok": False, "error": "invalid_auth"})
+
+    slack.answers["POST /auth.test"] = refuse  # type: ignore[assignment]
+    with pytest.raises(Unauthorized):
+        connections.check(engine, vault, settings_for_slack, mine, number(connection), NOW)
+    with reading(engine) as session:
+        there = connections.get(session, mine, number(connection))
+    assert there is not None
+    assert there.state == ConnectionState.ACTIVE
 
 
 def test_a_paused_connection_that_works_again_is_active_again(

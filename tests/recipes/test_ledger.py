@@ -51,6 +51,24 @@ def test_runs_are_listed_newest_first_in_plain_words(busy: Kitchen) -> None:
     assert page.next_before_id is None
 
 
+def test_a_run_behind_another_of_its_buyer_says_so(busy: Kitchen) -> None:
+    """It is not about to run, however long the one ahead takes; another buyer's is."""
+    for number, buyer in ((4, "buyer3@example.com"), (5, "buyer4@example.com")):
+        busy.deliver("order.completed", order(number, buyer))
+    busy.later(seconds=1)
+    with transaction(busy.engine) as session:
+        runs.fan_out(session, now=busy.now)
+    with reading(busy.engine) as session:
+        free, behind, ahead, *_ = ledger.runs_page(session, busy.endpoint.merchant_id).items
+        detail = ledger.run_detail(session, busy.endpoint.merchant_id, behind.id)
+    assert (free.state_words, free.ahead) == ("about to run", None)
+    assert behind.state_words == "waits for an earlier run"
+    assert behind.ahead is not None
+    assert (behind.ahead.run_id, behind.ahead.due_at) == (ahead.id, ahead.due_at)
+    assert detail is not None
+    assert detail.line.ahead == behind.ahead
+
+
 def test_what_can_be_asked_of_a_run_follows_its_state(busy: Kitchen) -> None:
     with reading(busy.engine) as session:
         waiting, failed, done = ledger.runs_page(session, busy.endpoint.merchant_id).items
@@ -217,7 +235,7 @@ def test_a_paused_connection_says_how_many_runs_wait(kitchen: Kitchen) -> None:
     connection = kitchen.connect("slack")
     kitchen.recipe("order.completed", step("slack", "post_message", connection, channel="C1", text="Hi"))
     with transaction(kitchen.engine) as session:
-        runs.hold(session, connection, reason="Slack no longer accepts our token.", now=NOW)
+        runs.hold(session, connection, reason="Slack does not accept our token.", now=NOW)
     with reading(kitchen.engine) as session:
         (item,) = ledger.needs_attention(session, kitchen.endpoint.merchant_id, kitchen.now)
     assert item.sentence == "Reconnect Slack: its recipes wait until then."
@@ -227,7 +245,7 @@ def test_a_paused_connection_says_how_many_runs_wait(kitchen: Kitchen) -> None:
     with reading(kitchen.engine) as session:
         (item,) = ledger.needs_attention(session, kitchen.endpoint.merchant_id, kitchen.now)
     assert item.sentence == "Reconnect Slack: 12 runs are waiting."
-    assert item.note == "Slack no longer accepts our token."
+    assert item.note == "Slack does not accept our token."
     assert (item.fix, item.connection_id, item.count) == (ledger.Fix.RECONNECT, connection, 12)
 
 

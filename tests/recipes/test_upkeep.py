@@ -62,7 +62,7 @@ def test_a_paused_connection_is_told_of_once(kitchen: Kitchen, engine: Engine, s
     kitchen.deliver("order.completed", order(1))
     kitchen.claim(limit=0)
     with transaction(engine) as session:
-        runs.hold(session, connection, reason="Mailchimp no longer accepts our credentials.", now=NOW)
+        runs.hold(session, connection, reason="Mailchimp does not accept our credentials.", now=NOW)
     box = Box(settings)
     assert upkeep.send_notices(engine, box, "https://wire.example", NOW) == 1
     assert upkeep.send_notices(engine, box, "https://wire.example", NOW) == 0

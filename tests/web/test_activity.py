@@ -82,6 +82,31 @@ def test_a_run_shows_its_tries_and_what_to_do(owner: Browser, world: World) -> N
         assert said in page
 
 
+def test_a_run_that_goes_again_does_not_say_what_went_wrong_before(
+    engine: Engine, owner: Browser, world: World
+) -> None:
+    """The last try's words stay with the last try."""
+    with transaction(engine) as session:
+        session.get_one(Run, world.run_id).state = RunState.RUNNING
+    page = owner.get(f"/runs/{world.run_id}").text
+    assert page.count("This channel is gone") == 1
+    assert "It is being done." in page
+    assert "This channel is gone" not in owner.get("/activity/runs").text
+
+
+def test_a_run_behind_another_links_to_it(engine: Engine, owner: Browser, world: World) -> None:
+    """With the time of its next try: that is what this one waits for."""
+    with transaction(engine) as session:
+        ahead = session.get_one(Run, world.run_id)
+        ahead.state, ahead.due_at = RunState.WAITING, NOW + timedelta(minutes=3)
+        behind = Run(**ahead.model_dump(exclude={"id"}) | {"again": 1, "state": RunState.QUEUED})
+        session.add(behind)
+    page = owner.get(f"/runs/{behind.id}").text
+    assert f'Waits for <a href="/runs/{world.run_id}">an earlier run</a> of this buyer' in page
+    assert "in 3 min" in page
+    assert "about to be done" not in page
+
+
 @pytest.mark.parametrize(
     ("state", "request_", "then"),
     [

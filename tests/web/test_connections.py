@@ -77,9 +77,9 @@ def test_reconnecting_lets_held_runs_go_on(engine: Engine, owner: Browser, world
     """The page says why it is paused and how many wait."""
     with transaction(engine) as session:
         session.get_one(Run, world.run_id).state = RunState.QUEUED
-        runs.hold(session, world.connection_id, reason="Slack no longer accepts our token.", now=NOW)
+        runs.hold(session, world.connection_id, reason="Slack does not accept our token.", now=NOW)
     page = owner.get("/connections").text
-    assert "Slack no longer accepts our token. 1 run waits until you reconnect; none is lost." in page
+    assert "Slack does not accept our token. 1 run waits until you reconnect; none is lost." in page
     owner.post(f"/connections/{world.connection_id}", {"bot_token": NEW_TOKEN})
     with reading(engine) as session:
         assert session.get_one(Run, world.run_id).state == RunState.QUEUED
@@ -91,7 +91,35 @@ def test_a_check_that_fails_says_why(owner: Browser, world: World, slack: StandI
     slack.refuses = "invalid_auth"
     owner.post(f"/connections/{world.connection_id}/check")
     page = owner.get("/connections").text
-    assert "Slack no longer accepts our token." in page
+    assert "Slack does not work. Slack does not accept our token." in page
+
+
+def test_refused_credentials_pause_the_connection(engine: Engine, owner: Browser, world: World, slack: StandIn) -> None:
+    """As a run that meets them does: its row, Home and the recipes on it say so, and its runs wait."""
+    with transaction(engine) as session:
+        session.get_one(Run, world.run_id).state = RunState.QUEUED
+    slack.refuses = "invalid_auth"
+    owner.post(f"/connections/{world.connection_id}/check")
+    page = owner.get("/connections").text
+    assert "Slack does not accept our token. Reconnect Slack. 1 run waits until you reconnect" in page
+    assert "Not checked yet" not in page
+    assert "Reconnect Slack: 1 run is waiting." in owner.get("/").text
+    recipe = f"/recipes/{world.recipe_id}"
+    owner.post(recipe, {**owner.fields(recipe, "recipe"), "do": "save"})
+    assert "They wait until you reconnect Slack; none is lost." in owner.get(recipe).text
+    with reading(engine) as session:
+        assert session.get_one(Run, world.run_id).state == RunState.HELD
+
+
+def test_a_check_that_could_not_be_made_changes_nothing(
+    engine: Engine, owner: Browser, world: World, slack: StandIn
+) -> None:
+    """The service's trouble says nothing about our credentials."""
+    slack.refuses = "service_unavailable"
+    owner.post(f"/connections/{world.connection_id}/check")
+    assert "Slack could not be checked just now." in owner.get("/connections").text
+    with reading(engine) as session:
+        assert session.get_one(Connection, world.connection_id).state == ConnectionState.ACTIVE
 
 
 def test_a_connection_in_use_is_not_removed(engine: Engine, owner: Browser, world: World) -> None:

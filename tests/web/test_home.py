@@ -61,7 +61,7 @@ def test_a_paused_connection_says_how_many_wait(engine: Engine, owner: Browser, 
     """With the way to reconnect."""
     with transaction(engine) as session:
         session.get_one(Run, world.run_id).state = RunState.QUEUED
-        runs.hold(session, world.connection_id, reason="Slack no longer accepts our token.", now=NOW)
+        runs.hold(session, world.connection_id, reason="Slack does not accept our token.", now=NOW)
     page = owner.get("/").text
     assert "Reconnect Slack: 1 run is waiting." in page
     assert f'href="/connections/{world.connection_id}"' in page

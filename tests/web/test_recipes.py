@@ -119,7 +119,7 @@ def test_choices_that_cannot_be_loaded_say_why_and_can_be_typed(owner: Browser, 
     """What was chosen before is still there."""
     slack.refuses = "invalid_auth"
     page = owner.get(f"/recipes/{world.recipe_id}").text
-    assert "The choices cannot be loaded: Slack no longer accepts our token." in page
+    assert "The choices cannot be loaded: Slack does not accept our token." in page
     assert 'name="steps.0.fields.channel" value="C1"' in page
 
 

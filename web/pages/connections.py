@@ -9,7 +9,7 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from flask.typing import ResponseReturnValue
 
 from integrations import INTEGRATIONS, integration, kit
-from integrations.errors import ActionError
+from integrations.errors import ActionError, Temporary, Unauthorized, Unsure
 from recipes import connections, ledger
 from recipes.db import reading, transaction
 from recipes.models import Connection
@@ -102,8 +102,12 @@ def _check(connection: Connection) -> None:
         account = connections.check(
             here.engine, here.vault, here.settings, merchant_id(), connection.id or 0, here.now()
         )
+    except Unauthorized as error:
+        flash(f"{connection.name} does not work. {error.sentence}", "error")
+    except (Temporary, Unsure) as error:
+        flash(f"{connection.name} could not be checked just now. {error.sentence} Try again in a while.", "warning")
     except ActionError as error:
-        flash(f"{connection.name} is saved, but does not work yet. {error.sentence}", "warning")
+        flash(f"{connection.name} does not work yet. {error.sentence}", "warning")
     else:
         flash(f"{connection.name} works{f': {account}' if account else ''}.", "success")
 

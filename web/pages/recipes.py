@@ -5,6 +5,7 @@ from datetime import datetime
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from sqlmodel import Session
 from werkzeug.datastructures import MultiDict
 
 from recipes import connections, cookbook, ledger
@@ -88,10 +89,17 @@ def switch(recipe_id: int) -> ResponseReturnValue:
 def _switched(recipe_id: int, is_on: bool) -> str:
     with transaction(site().engine) as session:
         if is_on:
-            cookbook.enable(session, merchant_id(), recipe_id, site().now())
-            return "The recipe is on: it takes the events that come from now on."
+            recipe = cookbook.enable(session, merchant_id(), recipe_id, site().now())
+            return f"The recipe is on: {_from_now_on(session, recipe)}"
         cancel = request.form.get("cancel_waiting") == "yes"
         return cookbook.disable(session, merchant_id(), recipe_id, site().now(), cancel_waiting=cancel).sentence
+
+
+def _from_now_on(session: Session, recipe: Recipe) -> str:
+    """What a recipe does that is on, as the rest of a sentence."""
+    paused = cookbook.waits_for(session, recipe)
+    waits = f" They wait until you reconnect {paused.name}; none is lost." if paused else ""
+    return f"it takes the events that come from now on.{waits}"
 
 
 def _answer(is_on: bool, sentence: str, url: str, *, is_fine: bool = True) -> ResponseReturnValue:
@@ -177,10 +185,11 @@ def _save(draft: Draft, *, switch_on: bool) -> Recipe:
         cookbook.forget_entered(session, merchant_id(), _who().id, draft)
         if switch_on and saved.id is not None:
             cookbook.enable(session, merchant_id(), saved.id, here.now())
+        takes = _from_now_on(session, saved)
     for warning in warnings:
         flash(warning, "warning")
     if saved.enabled:
-        flash("Saved, and on: it takes the events that come from now on.", "success")
+        flash(f"Saved, and on: {takes}", "success")
     else:
         flash("Saved. The recipe is still off.", "success")
     return saved
