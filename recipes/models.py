@@ -449,7 +449,7 @@ class LedgerRow(SQLModel, table=True):
 
 
 class Notice(SQLModel, table=True):
-    """Something a merchant was told by mail, so that it is told once."""
+    """What a merchant need not be told again: it was told by mail, or they leave it as it is."""
 
     __table_args__ = (UniqueConstraint("merchant_id", "about"),)
     id: int | None = Field(default=None, primary_key=True)

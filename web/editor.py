@@ -42,6 +42,7 @@ def read_draft(draft: cookbook.Draft, form: MultiDict[str, str]) -> cookbook.Dra
     runs_on, match = form.get("runs_on", ""), form.get("match")
     return replace(
         draft,
+        made_from=form.get("version", type=int),
         title=form.get("title", draft.title),
         runs_on=RunsOn(runs_on) if runs_on in set(RunsOn) else draft.runs_on,
         match="any" if match == "any" else "all",

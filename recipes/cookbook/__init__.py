@@ -1,6 +1,6 @@
 """The recipes of a merchant: the shelf, setting one up, trying it out, switching it on and off, deleting it."""
 
-from recipes.cookbook.checking import CookbookError, problems
+from recipes.cookbook.checking import ChangedMeanwhile, CookbookError, problems
 from recipes.cookbook.choosing import with_labels
 from recipes.cookbook.deleting import Deletion, delete, deletion
 from recipes.cookbook.drafts import Draft, StepDraft, draft_from_prebuilt, draft_of_recipe, find_recipe
@@ -10,6 +10,7 @@ from recipes.cookbook.shelf import ShelfEntry, ShelfGroup, shelf
 from recipes.cookbook.unsaved import find_entered, forget_entered, keep_entered
 
 __all__ = [
+    "ChangedMeanwhile",
     "CookbookError",
     "Deletion",
     "Disabled",

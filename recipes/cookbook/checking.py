@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlmodel import Session
@@ -29,6 +30,16 @@ class CookbookError(Refusal):
     def __init__(self, problems: Mapping[str, str]) -> None:
         super().__init__(" ".join(dict.fromkeys(problems.values())))
         self.problems = dict(problems)
+
+
+class ChangedMeanwhile(CookbookError):
+    """The recipe has another `version` than the draft was made from, saved by somebody at some time."""
+
+    def __init__(self, version: int, saved_by: str, saved_at: datetime) -> None:
+        super().__init__({"": f"{saved_by} has saved this recipe since. Look at it again before you save."})
+        self.version = version
+        self.saved_by = saved_by
+        self.saved_at = saved_at
 
 
 def problems(

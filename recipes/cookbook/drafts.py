@@ -31,7 +31,8 @@ class Draft:
     """What the set-up form or the command line asks for; begin with one of the two functions below and replace() it.
 
     prebuilt: the name of the shipped recipe it comes from. recipe_id: the recipe to change; None for a new one.
-    another: a new recipe beside the one that is there already; it needs a title of its own.
+    another: a new recipe beside the one that is there already; it needs a title of its own. made_from: the version of
+    the recipe that was looked at, 0 when there was none, to save over no other; None where nobody looked.
     """
 
     prebuilt: str | None
@@ -43,6 +44,7 @@ class Draft:
     match: Literal["all", "any"] = "all"
     runs_on: RunsOn = RunsOn.LIVE
     another: bool = False
+    made_from: int | None = None
 
 
 def draft_from_prebuilt(session: Session, merchant_id: int, name: str) -> Draft | None:
@@ -97,8 +99,13 @@ def find_recipe(session: Session, merchant_id: int, recipe: int | str) -> Recipe
 
 def definition_of(session: Session, recipe: Recipe) -> Definition:
     """A recipe's definition in the version in use."""
+    return Definition.model_validate(version_of(session, recipe).definition)
+
+
+def version_of(session: Session, recipe: Recipe) -> RecipeVersion:
+    """The version of a recipe that is in use: its definition, and who saved it when."""
     found = select(RecipeVersion).where(RecipeVersion.recipe_id == recipe.id, RecipeVersion.version == recipe.version)
-    return Definition.model_validate(session.exec(found).one().definition)
+    return session.exec(found).one()
 
 
 def _only_connection(session: Session, merchant_id: int, app: str) -> int | None:

@@ -46,11 +46,11 @@ class Preview:
 
 
 def preview(session: Session, merchant_id: int, draft: Draft, now: datetime) -> Preview | None:
-    """What a draft would do for the merchant's last event of its type, else for the sample; nothing is called.
+    """What a draft would do for the last event that it would have taken, else for the sample; nothing is called.
 
     None for an unknown event. A draft with mistakes is previewed as far as that goes.
     """
-    tried = example(session, merchant_id, draft.event, now)
+    tried = example(session, merchant_id, draft.event, draft.runs_on, now)
     known = event_type(draft.event)
     if tried is None or known is None:
         return None

@@ -9,8 +9,8 @@ from sqlmodel import Session, col, select
 
 from integrations import integration
 from recipes import connections
-from recipes.cookbook.checking import CookbookError, problems
-from recipes.cookbook.drafts import Draft, StepDraft, definition_of, draft_of_recipe, find_recipe
+from recipes.cookbook.checking import ChangedMeanwhile, CookbookError, problems
+from recipes.cookbook.drafts import Draft, StepDraft, definition_of, draft_of_recipe, find_recipe, version_of
 from recipes.cookbook.recent import recent_payloads
 from recipes.definition import Definition, Step
 from recipes.models import OPEN_STATES, Connection, ConnectionState, Recipe, RecipeVersion, Run, RunState, among
@@ -44,10 +44,10 @@ def save(session: Session, vault: Vault, merchant_id: int, draft: Draft, *, by: 
 
     by: who saved it (an e-mail address, "command line"). A service without credentials is connected by itself.
     What is under way keeps the version it began with. Saving a shipped recipe that the merchant has already changes
-    that one, unless `another` is asked for. Raises CookbookError.
+    that one, unless `another` is asked for. Raises CookbookError, ChangedMeanwhile among them.
     """
     draft = _connected(session, vault, merchant_id, draft, now)
-    found = problems(session, merchant_id, draft, recent_payloads(session, merchant_id, draft.event))
+    found = problems(session, merchant_id, draft, recent_payloads(session, merchant_id, draft.event, draft.runs_on))
     if found:
         raise CookbookError(found)
     recipe = _recipe(session, merchant_id, draft, now)
@@ -84,6 +84,9 @@ def _recipe(session: Session, merchant_id: int, draft: Draft, now: datetime) -> 
             merchant_id=merchant_id, name=name, prebuilt=draft.prebuilt, event_type=draft.event, version=0,
             title=draft.title, created_at=now,
         )  # fmt: skip
+    elif draft.made_from not in (None, recipe.version):
+        latest = version_of(session, recipe)
+        raise ChangedMeanwhile(latest.version, latest.created_by, latest.created_at)
     recipe.title = " ".join(draft.title.split())
     recipe.runs_on = draft.runs_on
     session.add(recipe)
@@ -144,7 +147,7 @@ def enable(session: Session, merchant_id: int, recipe_id: int, now: datetime) ->
         raise CookbookError({"": "There is no such recipe."})
     if recipe.enabled:
         return recipe
-    found = problems(session, merchant_id, draft, recent_payloads(session, merchant_id, draft.event))
+    found = problems(session, merchant_id, draft, recent_payloads(session, merchant_id, draft.event, draft.runs_on))
     if found:
         raise CookbookError(found)
     recipe.enabled = True

@@ -6,6 +6,7 @@ Everything that goes out is a plain value; every finder takes the merchant, and 
 from recipes.ledger.attention import Attention, Fix, needs_attention
 from recipes.ledger.counters import Counters, counters
 from recipes.ledger.events import EventDetail, EventLine, event_detail, events_page
+from recipes.ledger.leaving import leave_event
 from recipes.ledger.pages import LARGEST_PAGE, Page
 from recipes.ledger.runs import (
     STATE_WORDS,
@@ -38,6 +39,7 @@ __all__ = [
     "counters",
     "event_detail",
     "events_page",
+    "leave_event",
     "needs_attention",
     "run_detail",
     "runs_of_event",

@@ -5,11 +5,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, literal_column
+from sqlalchemy import exists, func, literal_column
 from sqlmodel import Session, col, select
 
 from integrations import integration
 from recipes.endpoints import EARLIER_SECRET, on_earlier_secret
+from recipes.events import event_type
+from recipes.ledger.leaving import is_left
 from recipes.models import (
     OPEN_STATES,
     TROUBLED_STATES,
@@ -19,6 +21,7 @@ from recipes.models import (
     Event,
     Merchant,
     Mode,
+    Origin,
     Recipe,
     RejectedDelivery,
     Run,
@@ -133,12 +136,19 @@ def _endpoints(session: Session, merchant_id: int, now: datetime) -> list[Attent
 
 
 def _refused(session: Session, endpoint: Endpoint, zone: ZoneInfo, now: datetime) -> list[Attention]:
+    """What was refused and may go on being refused: not once a later delivery was taken."""
+    taken_since = exists().where(
+        col(Event.endpoint_id) == endpoint.id,
+        col(Event.received_at) > col(RejectedDelivery.last_at),
+        col(Event.origin) == Origin.WEBHOOK,
+    )
     found = (
         select(RejectedDelivery)
         .where(
             RejectedDelivery.endpoint_id == endpoint.id,
             RejectedDelivery.reason != EARLIER_SECRET,
             col(RejectedDelivery.last_at) >= now - RECENT,
+            ~taken_since,
         )
         .order_by(col(RejectedDelivery.last_at).desc())
     )
@@ -223,6 +233,7 @@ def _odd_events(session: Session, merchant_id: int, now: datetime) -> list[Atten
             # Written out: SQLite uses the partial index only for its own words.
             col(Event.standing) == literal_column(f"'{Standing.SUSPICIOUS}'"),
             col(Event.received_at) >= now - RECENT,
+            ~is_left(),
         )
         .order_by(col(Event.id).desc())
         .limit(5)
@@ -230,9 +241,15 @@ def _odd_events(session: Session, merchant_id: int, now: datetime) -> list[Atten
     return [
         Attention(
             kind="event_suspicious",
-            sentence=f"An event of the kind {event.type} did not run: {event.standing_reason}",
+            sentence=f"{_title(event)} did not run: {event.standing_reason}",
             fix=Fix.LOOK_AT_EVENT,
             event_id=event.id,
         )
         for event in session.exec(found)
     ]
+
+
+def _title(event: Event) -> str:
+    known = event_type(event.type)
+    of = f" of {event.subject}" if event.subject else ""
+    return f"“{known.title if known else event.type}”{of}"

@@ -14,6 +14,7 @@ from recipes.engine import is_late
 from recipes.events import event_type
 from recipes.events.facts import facts_of
 from recipes.events.reading import read
+from recipes.ledger.leaving import event_is_left
 from recipes.ledger.pages import Page, page_size
 from recipes.ledger.runs import RunLine, runs_of_event
 from recipes.mapping import as_text
@@ -45,7 +46,8 @@ class EventDetail:
     """An event with its facts (label and text), its payload without private links, and its runs.
 
     `payload` is None if the body could not be read; `text` is then the body as it came, cut at LONGEST_TEXT.
-    `is_late`: it did not run because it came too late, and may be run all the same.
+    `is_late`: it did not run because it came too late, and may be run all the same. `is_left`: the merchant has said
+    that it may stay as it is; `can_be_left`: they have not, and may. `is_new`: no recipe was looked for yet.
     """
 
     line: EventLine
@@ -55,6 +57,13 @@ class EventDetail:
     text: str
     runs: Sequence[RunLine]
     is_late: bool
+    is_left: bool
+    is_new: bool
+
+    @property
+    def can_be_left(self) -> bool:
+        """Whether the merchant's word about it is awaited."""
+        return self.line.standing == Standing.SUSPICIOUS and not self.is_left
 
 
 def events_page(
@@ -100,6 +109,8 @@ def event_detail(session: Session, merchant_id: int, event_id: int) -> EventDeta
         text="" if payload is not None else _text(event.body),
         runs=runs,
         is_late=is_late(session, event),
+        is_new=event.standing == Standing.READY and event.fanned_out_at is None,
+        is_left=event.standing == Standing.SUSPICIOUS and event_is_left(session, event),
     )
 
 

@@ -6,13 +6,14 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import Engine
+from sqlmodel import select
 
 from recipes import engine as runs
 from recipes import ledger
 from recipes.db import reading, transaction
 from recipes.endpoints import EARLIER_SECRET, endpoint_of, rejections, set_secret
 from recipes.inbox import store
-from recipes.models import Endpoint, Merchant, Mode, Origin, RejectedDelivery, RunState
+from recipes.models import Endpoint, Event, Merchant, Mode, Origin, RejectedDelivery, RunState
 from recipes.rows import MerchantRows
 from recipes.spool import Delivery
 from recipes.vault import Vault
@@ -278,6 +279,25 @@ def test_deliveries_on_an_earlier_secret_are_told_before_it_ends(
         assert rejections(session, session.get_one(Endpoint, endpoint.id)) == []
     assert item.sentence == "Pocketsflow still signs with an earlier secret than the one pasted last."
     assert "good until 12:00 on Saturday, 25 July" in item.note
+
+
+def test_refused_deliveries_are_told_until_one_is_taken(kitchen: Kitchen) -> None:
+    """What came after them proves that the secret is right; a sample of ours proves nothing."""
+    endpoint = kitchen.endpoint
+    with transaction(kitchen.engine) as session:
+        session.add(
+            RejectedDelivery(
+                endpoint_id=endpoint.id or 0, reason="the signature was wrong", count=1, first_at=NOW, last_at=NOW
+            )
+        )
+    kitchen.later(seconds=1)
+    kitchen.deliver("order.completed", order(1))
+    with transaction(kitchen.engine) as session:
+        event = session.exec(select(Event)).one()
+        for origin, told in ((Origin.SAMPLE, ["deliveries_refused"]), (Origin.WEBHOOK, [])):
+            event.origin = origin
+            session.flush()
+            assert [item.kind for item in ledger.needs_attention(session, endpoint.merchant_id, kitchen.now)] == told
 
 
 def test_refused_deliveries_are_told_since_when_in_the_stores_own_time(engine: Engine, endpoint: Endpoint) -> None:

@@ -65,6 +65,39 @@ def test_an_unreadable_event_is_shown_as_it_came(
     assert "&lt;b&gt;not json" in page
 
 
+@pytest.mark.parametrize("back", ["home", ""])
+def test_an_event_that_contradicts_itself_can_be_left(
+    engine: Engine, merchant: Merchant, endpoint: Endpoint, owner: Browser, world: World, back: str
+) -> None:
+    """From Home and from its page: then nobody is told of it again, and it stays where it is."""
+    with transaction(engine) as session:
+        event = add_event(session, merchant, endpoint, NOW)
+        event.standing, event.standing_reason = Standing.SUSPICIOUS, "Its header says something else."
+    home, page = owner.get("/").text, owner.get(f"/activity/events/{event.id}").text
+    assert "“New review” of ada@example.com did not run: Its header says something else." in home
+    leave = f'action="/activity/events/{event.id}/leave"'
+    assert leave in home
+    assert leave in page
+    answer = owner.post(f"/activity/events/{event.id}/leave", {"back": back})
+    assert answer.location == ("/" if back else f"/activity/events/{event.id}")
+    assert "Its header" not in owner.get("/").text.partition("Last events")[0]
+    page = owner.get(f"/activity/events/{event.id}").text
+    assert "You left it as it is." in page
+    assert leave not in page
+
+
+def test_an_event_that_was_just_taken_in_is_not_said_to_have_done_nothing(
+    engine: Engine, merchant: Merchant, endpoint: Endpoint, owner: Browser
+) -> None:
+    """Its recipes are looked for in a moment."""
+    with transaction(engine) as session:
+        event = add_event(session, merchant, endpoint, NOW)
+        event.fanned_out_at = None
+    page = owner.get(f"/activity/events/{event.id}").text
+    assert "About to be looked at. Reload this page in a moment." in page
+    assert "Why did nothing happen?" not in page
+
+
 def test_private_link_of_a_buyer_is_not_shown(
     engine: Engine, merchant: Merchant, endpoint: Endpoint, owner: Browser
 ) -> None:

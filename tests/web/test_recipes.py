@@ -8,7 +8,7 @@ from sqlmodel import Session, select
 
 from recipes import prebuilt
 from recipes.db import reading, transaction
-from recipes.models import Connection, Recipe, RecipeVersion, Run, RunState
+from recipes.models import Connection, Event, Mode, Origin, Recipe, RecipeVersion, Run, RunState
 from tests.web.browser import Browser
 from tests.web.conftest import PREBUILT, World
 from tests.web.slack_stand_in import StandIn
@@ -222,6 +222,52 @@ def test_preview_shows_the_last_real_event(owner: Browser, world: World, slack: 
     assert "#reviews" in answer.text
     assert "<html" not in answer.text
     assert slack.calls == []
+
+
+def test_an_older_page_does_not_save_over_a_newer_one_unasked(
+    engine: Engine, owner: Browser, world: World, slack: StandIn
+) -> None:
+    """What was entered stands there still, with who saved meanwhile; a second press takes its place."""
+    url = f"/recipes/{world.recipe_id}"
+    first, second = owner.fields(url, "recipe"), owner.fields(url, "recipe")
+    owner.post(url, {**first, "steps.0.fields.text": "From the first", "do": "save"})
+    refused = owner.post(url, {**second, "steps.0.fields.text": "From the second", "do": "save"})
+    assert refused.status_code == 409
+    assert "Not saved yet. You saved this recipe" in refused.text
+    assert "From the second</textarea>" in refused.text
+    assert "From the first</textarea>" in owner.get(url).text
+    version = re.search(r'name="version" value="(\d+)"', refused.text)
+    assert version
+    owner.post(url, {**second, "version": version[1], "steps.0.fields.text": "From the second", "do": "save"})
+    assert "From the second</textarea>" in owner.get(url).text
+
+
+def test_nor_does_a_first_set_up_that_came_second(engine: Engine, stranger: Browser) -> None:
+    """Two people set up the same one."""
+    url = f"/recipes/new/{LEDGER}"
+    mine, theirs = form_of(stranger, LEDGER, title="Mine"), form_of(stranger, LEDGER, title="Theirs")
+    made = stranger.post(url, {**theirs, "do": "save"}).location
+    refused = stranger.post(url, {**mine, "do": "save"})
+    assert refused.status_code == 409
+    assert 'value="Mine"' in refused.text
+    assert f'href="{made}">show the newer one' in refused.text
+    assert 'value="Theirs"' in stranger.get(made).text
+
+
+def test_preview_takes_only_events_that_the_recipe_would_take(
+    engine: Engine, owner: Browser, world: World, slack: StandIn
+) -> None:
+    """A live recipe is not shown with a test's made-up buyer; a sample of ours is nobody's last one."""
+    url = f"/recipes/{world.recipe_id}"
+    with transaction(engine) as session:
+        session.get_one(Event, world.event_id).mode = Mode.TEST
+    assert "Tried with a sample: no live one has come in yet." in owner.post(url, filled(world, do="preview")).text
+    for runs_on in ("test", "both"):
+        page = owner.post(url, filled(world, do="preview", runs_on=runs_on)).text
+        assert f'href="/activity/events/{world.event_id}"' in page
+    with transaction(engine) as session:
+        session.get_one(Event, world.event_id).origin = Origin.SAMPLE
+    assert "Tried with a sample" in owner.post(url, filled(world, do="preview", runs_on="both")).text
 
 
 def test_preview_shows_a_sample_where_nothing_has_come_yet(stranger: Browser) -> None:

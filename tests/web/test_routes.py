@@ -13,6 +13,7 @@ from web.auth import PUBLIC
 # The routes that name something of a store's own, and how the owner's is called.
 OWNED: dict[str, dict[str, Any]] = {
     "activity.event": {"event_id": "event_id"},
+    "activity.leave": {"event_id": "event_id"},
     "activity.run_late": {"event_id": "event_id"},
     "connections.change": {"connection_id": "connection_id"},
     "connections.check": {"connection_id": "connection_id"},

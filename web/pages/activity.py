@@ -76,6 +76,19 @@ def event(event_id: int) -> ResponseReturnValue:
     return render_template("activity/event.html", detail=detail, body=body, entries=entries)
 
 
+@blueprint.post("/events/<int:event_id>/leave")
+def leave(event_id: int) -> ResponseReturnValue:
+    """Leaves an event that did not run as it is; then back to the page that asked (`back`), else the event's."""
+    with transaction(site().engine) as session:
+        if ledger.event_detail(session, merchant_id(), event_id) is None:
+            abort(404)
+        ledger.leave_event(session, merchant_id(), event_id, site().now())
+    flash("Left as it is. It stays in Activity.", "success")
+    if request.form.get("back") == "home":
+        return redirect(url_for("home.home"))
+    return redirect(url_for("activity.event", event_id=event_id))
+
+
 @blueprint.post("/events/<int:event_id>/run")
 def run_late(event_id: int) -> ResponseReturnValue:
     """Runs an event that was kept because it came too late."""

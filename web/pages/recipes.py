@@ -1,6 +1,7 @@
 """Recipes: the shelf with its switches, the form on which one is set up, and how one is deleted."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
@@ -51,11 +52,14 @@ def begin(name: str) -> ResponseReturnValue:
     with reading(site().engine) as session:
         existing = cookbook.find_recipe(session, merchant_id(), name)
         draft = cookbook.draft_from_prebuilt(session, merchant_id(), name)
-    if existing:
+        if existing and existing.id and request.method == "POST":
+            # Somebody set it up while this form was open: what was entered stays, and is not saved over theirs unasked.
+            draft = cookbook.draft_of_recipe(session, merchant_id(), existing.id)
+    if existing and request.method == "GET":
         return redirect(url_for("recipes.edit", recipe_id=existing.id))
     if draft is None:
         abort(404)
-    return _form(draft, None)
+    return _form(draft, existing)
 
 
 @blueprint.route("/<int:recipe_id>", methods=["GET", "POST"])
@@ -151,6 +155,8 @@ def _form(draft: Draft, recipe: Recipe | None) -> ResponseReturnValue:
         return _connect_first(draft, steps[wanted])
     try:
         saved = _save(draft, switch_on=wanted == "save-on")
+    except cookbook.ChangedMeanwhile as error:
+        return _page(replace(draft, made_from=error.version), recipe, {}, changed=error), 409
     except cookbook.CookbookError as error:
         return _page(draft, recipe, error.problems), 422
     return redirect(url_for("recipes.edit", recipe_id=saved.id))
@@ -203,8 +209,15 @@ def _who() -> User:
 
 
 def _page(
-    draft: Draft, recipe: Recipe | None, problems: Mapping[str, str], *, unsaved_since: datetime | None = None
+    draft: Draft,
+    recipe: Recipe | None,
+    problems: Mapping[str, str],
+    *,
+    unsaved_since: datetime | None = None,
+    changed: cookbook.ChangedMeanwhile | None = None,
 ) -> str:
+    if draft.made_from is None:
+        draft = replace(draft, made_from=recipe.version if recipe else 0)
     event, prebuilt = _event(draft), PREBUILT.get(draft.prebuilt or "")
     draft, steps = editor.look(draft, problems, may_call=True)
     with reading(site().engine) as session:
@@ -224,6 +237,8 @@ def _page(
         first_problem=next((place for place in places if place in problems), ""),
         other_problems=[sentence for place, sentence in problems.items() if place not in places],
         unsaved_since=unsaved_since,
+        changed=changed,
+        newer_is_mine=changed is not None and changed.saved_by == _who().email,
         rows=editor.condition_rows(draft),
         facts=editor.facts_to_choose(event),
         operators=editor.operators(),
@@ -236,7 +251,7 @@ def _preview(draft: Draft) -> str:
     draft, _ = editor.look(draft, {}, may_call=False)
     with reading(site().engine) as session:
         preview = cookbook.preview(session, merchant_id(), draft, site().now())
-    return render_template("recipes/preview.html", preview=preview, event=_event(draft))
+    return render_template("recipes/preview.html", draft=draft, preview=preview, event=_event(draft))
 
 
 def _event(draft: Draft) -> EventType:
