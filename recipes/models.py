@@ -348,7 +348,7 @@ class RecipeVersion(SQLModel, table=True):
 class UnsavedForm(SQLModel, table=True):
     """What a person entered in a recipe's form and has not saved: names and values, in the form's order.
 
-    `recipe` is the recipe's number, or the name of the shipped one that is being set up.
+    `recipe` is the recipe's number, or the name of the shipped one that is being set up, once more after "another ".
     """
 
     __tablename__ = "unsaved_form"

@@ -3,7 +3,7 @@
 from recipes.cookbook.checking import ChangedMeanwhile, CookbookError, problems
 from recipes.cookbook.choosing import with_labels
 from recipes.cookbook.deleting import Deletion, delete, deletion
-from recipes.cookbook.drafts import Draft, StepDraft, draft_from_prebuilt, draft_of_recipe, find_recipe
+from recipes.cookbook.drafts import Draft, StepDraft, another_draft, draft_from_prebuilt, draft_of_recipe, find_recipe
 from recipes.cookbook.preview import Preview, PreviewStep, preview
 from recipes.cookbook.saving import Disabled, disable, enable, save, waits_for
 from recipes.cookbook.shelf import ShelfEntry, ShelfGroup, shelf
@@ -20,6 +20,7 @@ __all__ = [
     "ShelfEntry",
     "ShelfGroup",
     "StepDraft",
+    "another_draft",
     "delete",
     "deletion",
     "disable",

@@ -1,7 +1,8 @@
 """Drafts: a recipe as it is being set up, whole, before it is checked and saved."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any, Literal
 
 from sqlmodel import Session, col, select
@@ -67,6 +68,20 @@ def draft_from_prebuilt(session: Session, merchant_id: int, name: str) -> Draft 
         conditions=tuple(prebuilt.conditions),
         match=prebuilt.match,
     )
+
+
+def another_draft(session: Session, merchant_id: int, name: str) -> Draft | None:
+    """A shipped recipe as a draft to stand beside what the merchant made of it; None if there is none of that name.
+
+    Its title has a number that tells it apart.
+    """
+    draft = draft_from_prebuilt(session, merchant_id, name)
+    if draft is None:
+        return None
+    there = select(Recipe.title).where(Recipe.merchant_id == merchant_id, col(Recipe.deleted_at).is_(None))
+    taken = set(session.exec(there))
+    title = next(each for number in count(2) if (each := f"{draft.title} ({number})") not in taken)
+    return replace(draft, title=title, another=True)
 
 
 def draft_of_recipe(session: Session, merchant_id: int, recipe_id: int) -> Draft | None:

@@ -10,6 +10,7 @@ from recipes.cookbook.drafts import Draft
 from recipes.models import UnsavedForm
 
 Entered = Sequence[tuple[str, str]]
+ANOTHER = "another "
 
 
 def keep_entered(
@@ -54,4 +55,6 @@ def forget_everybodys(session: Session, merchant_id: int, recipe_id: int) -> Non
 
 
 def _recipe(draft: Draft) -> str:
-    return str(draft.recipe_id) if draft.recipe_id is not None else draft.prebuilt or ""
+    if draft.recipe_id is not None:
+        return str(draft.recipe_id)
+    return f"{ANOTHER}{draft.prebuilt}" if draft.another else draft.prebuilt or ""

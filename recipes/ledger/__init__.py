@@ -4,7 +4,7 @@ Everything that goes out is a plain value; every finder takes the merchant, and 
 """
 
 from recipes.ledger.attention import Attention, Fix, needs_attention
-from recipes.ledger.counters import Counters, counters
+from recipes.ledger.counters import Counters, counters, has_succeeded
 from recipes.ledger.events import EventDetail, EventLine, event_detail, events_page
 from recipes.ledger.leaving import leave_event
 from recipes.ledger.pages import LARGEST_PAGE, Page
@@ -18,7 +18,7 @@ from recipes.ledger.runs import (
     runs_of_event,
     runs_page,
 )
-from recipes.ledger.tables import Table, TableLine, TableRow, table, table_csv, tables
+from recipes.ledger.tables import Table, TableLine, TableRow, delete_row, table, table_csv, table_row, tables
 
 __all__ = [
     "LARGEST_PAGE",
@@ -37,8 +37,10 @@ __all__ = [
     "TableLine",
     "TableRow",
     "counters",
+    "delete_row",
     "event_detail",
     "events_page",
+    "has_succeeded",
     "leave_event",
     "needs_attention",
     "run_detail",
@@ -46,5 +48,6 @@ __all__ = [
     "runs_page",
     "table",
     "table_csv",
+    "table_row",
     "tables",
 ]

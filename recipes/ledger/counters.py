@@ -58,6 +58,12 @@ def counters(session: Session, merchant_id: int, now: datetime) -> Counters:
     )
 
 
+def has_succeeded(session: Session, merchant_id: int) -> bool:
+    """Whether a recipe of the merchant's has ever done what it is for, a sample's run included."""
+    done = select(Run.id).where(Run.merchant_id == merchant_id, Run.state == RunState.SUCCEEDED)
+    return session.exec(done.limit(1)).first() is not None
+
+
 def _samples(merchant_id: int, now: datetime) -> Select[int | None]:
     return select(col(Event.id)).where(
         Event.merchant_id == merchant_id,

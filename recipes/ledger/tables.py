@@ -76,6 +76,27 @@ def table(session: Session, merchant_id: int, name: str, before_id: int | None =
     return Table(name, columns, shown, shown[-1].id if len(rows) > limit else None)
 
 
+def table_row(session: Session, merchant_id: int, name: str, row_id: int) -> TableRow | None:
+    """One row of a merchant's table, its cells in the order of its own columns; None if there is no such row."""
+    row = _find(session, merchant_id, name, row_id)
+    return TableRow(row_id, row.key, list(row.columns.values()), row.updated_at) if row else None
+
+
+def delete_row(session: Session, merchant_id: int, name: str, row_id: int) -> bool:
+    """Takes a row out of a merchant's table for good; False if there is no such row."""
+    row = _find(session, merchant_id, name, row_id)
+    if row is None:
+        return False
+    session.delete(row)
+    session.flush()
+    return True
+
+
+def _find(session: Session, merchant_id: int, name: str, row_id: int) -> LedgerRow | None:
+    mine = LedgerRow.merchant_id == merchant_id, LedgerRow.table == name
+    return session.exec(select(LedgerRow).where(LedgerRow.id == row_id, *mine)).first()
+
+
 def table_csv(session: Session, merchant_id: int, name: str) -> Iterator[str]:
     """A merchant's table as CSV, line by line, the oldest row first; only the heading if it has no rows.
 

@@ -24,6 +24,7 @@ ASKED: dict[str, Callable[[Session, int, int], Any]] = {
     "release": lambda session, mine, number: runs.release(session, number, now=NOW),
     "what needs the merchant": lambda session, mine, number: ledger.needs_attention(session, mine, NOW),
     "counters": lambda session, mine, number: ledger.counters(session, mine, NOW),
+    "whether a recipe has done anything": lambda session, mine, number: ledger.has_succeeded(session, mine),
     "events": lambda session, mine, number: ledger.events_page(session, mine),
     "runs": lambda session, mine, number: ledger.runs_page(session, mine),
     "whether a sale was undone": lambda session, mine, number: undone_since(session, _event(session, 1), now=NOW),

@@ -61,6 +61,7 @@ class World:
     recipe_id: int
     event_id: int
     run_id: int
+    row_id: int
 
 
 class Row(Protocol):
@@ -122,14 +123,15 @@ def world(engine: Engine, vault: Vault, merchant: Merchant, endpoint: Endpoint) 
         recipe = add_recipe(session, vault, merchant, connection)
         event = add_event(session, merchant, endpoint, NOW - timedelta(minutes=5))
         run = add_run(session, event, recipe, connection)
-        session.add(
-            LedgerRow(
-                merchant_id=number(merchant), table="Orders", key="ord_1", columns={"Buyer": "ada@example.com"},
-                created_at=NOW, updated_at=NOW,
-            )
+        row = LedgerRow(
+            merchant_id=number(merchant), table="Orders", key="ord_1", columns={"Buyer": "ada@example.com"},
+            created_at=NOW, updated_at=NOW,
         )  # fmt: skip
+        session.add(row)
         session.flush()
-        return World(owner, number(merchant), number(connection), number(recipe), number(event), number(run))
+        return World(
+            owner, number(merchant), number(connection), number(recipe), number(event), number(run), number(row)
+        )
 
 
 @pytest.fixture

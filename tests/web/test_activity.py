@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from recipes import ledger
 from recipes.db import reading, transaction
-from recipes.models import Endpoint, Event, Merchant, Run, RunState, Standing
+from recipes.models import Endpoint, Event, LedgerRow, Merchant, Run, RunState, Standing
 from tests.conftest import NOW
 from tests.web.browser import Browser
 from tests.web.conftest import World, add_event
@@ -185,6 +185,29 @@ def test_runs_are_narrowed_down(owner: Browser, world: World) -> None:
     assert "None of these" in owner.get("/activity/runs?show=succeeded").text
     assert f"/runs/{world.run_id}" in owner.get(f"/activity/runs?recipe={world.recipe_id}").text
     assert owner.get("/activity/runs?show=nonsense").status_code == 404
+
+
+def test_a_row_of_the_ledger_is_deleted_after_a_question(engine: Engine, owner: Browser, world: World) -> None:
+    """A sample's row need not stand among the orders for ever; the other rows stay."""
+    with transaction(engine) as session:
+        first = session.get_one(LedgerRow, world.row_id)
+        session.add(LedgerRow(**first.model_dump(exclude={"id"}) | {"key": "ord_2"}))
+    url = f"/ledger/Orders/rows/{world.row_id}/delete"
+    assert f'href="{url}"' in owner.get("/ledger/Orders").text
+    assert "Delete this row?" in owner.get(url).text
+    assert "ord_1" in owner.get("/ledger/Orders").text
+    assert owner.post(url).location == "/ledger/Orders"
+    page = owner.get("/ledger/Orders").text
+    assert "The row ord_1 is deleted." in page
+    assert "ord_1" not in owner.get("/ledger/Orders").text
+    assert "ord_2" in page
+
+
+def test_with_its_last_row_a_table_is_gone(owner: Browser, world: World) -> None:
+    """The list of tables is where one is then; and no address makes a row of another table go."""
+    assert owner.post(f"/ledger/Others/rows/{world.row_id}/delete").status_code == 404
+    assert owner.post(f"/ledger/Orders/rows/{world.row_id}/delete").location == "/ledger"
+    assert "No table yet" in owner.get("/ledger").text
 
 
 def test_ledger_table_and_its_csv(engine: Engine, owner: Browser, world: World) -> None:

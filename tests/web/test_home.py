@@ -25,8 +25,18 @@ def test_steps_are_ticked_off(engine: Engine, owner: Browser, endpoint: Endpoint
     with transaction(engine) as session:
         session.get_one(Endpoint, endpoint.id).secret = None
     page = owner.get("/").text
-    assert "3 of 4 done" in page
+    assert "2 of 4 done" in page
     assert "Paste Pocketsflow" not in page
+
+
+def test_a_recipe_has_been_seen_at_work_once_it_has_done_something(
+    engine: Engine, owner: Browser, world: World
+) -> None:
+    """Not when an event came in for which no recipe is on, nor when its run failed."""
+    assert "3 of 4 done" in owner.get("/").text
+    with transaction(engine) as session:
+        session.get_one(Run, world.run_id).state = RunState.SUCCEEDED
+    assert "First steps" not in owner.get("/").text
 
 
 def test_a_failed_run_is_told_with_its_reason_and_a_button(owner: Browser, world: World) -> None:
@@ -51,6 +61,7 @@ def test_a_run_that_is_tried_again_is_said(engine: Engine, owner: Browser, world
     with transaction(engine) as session:
         run = session.get_one(Run, world.run_id)
         run.state, run.attempt = RunState.WAITING, 2
+        session.add(Run(**run.model_dump(exclude={"id"}) | {"again": 1, "state": RunState.SUCCEEDED}))
     page = owner.get("/").text
     assert "1 run is being tried again." in page
     assert "recipe works" not in page
@@ -70,7 +81,7 @@ def test_a_paused_connection_says_how_many_wait(engine: Engine, owner: Browser, 
 def test_no_recipe_on_is_said(owner: Browser, world: World) -> None:
     """Events are kept, and nothing is done about them: the merchant should know."""
     owner.post(f"/recipes/{world.recipe_id}/switch", {"on": "no"})
-    assert "3 of 4 done" in owner.get("/").text
+    assert "2 of 4 done" in owner.get("/").text
 
 
 def test_times_are_the_stores_own(owner: Browser, world: World) -> None:

@@ -1,6 +1,8 @@
 """Recipes: the shelf with its switches, and the form that sets one up."""
 
+import html
 import re
+from typing import cast
 
 import pytest
 from sqlalchemy import Engine
@@ -211,6 +213,23 @@ def test_a_problem_with_the_title_is_not_folded_away(stranger: Browser) -> None:
     page = stranger.post(f"/recipes/new/{LEDGER}", form_of(stranger, LEDGER, title=" ")).text
     assert '<details class="mt-4" open><summary>Name' in page
     assert re.search(r'id="title"[^>]* aria-invalid="true" aria-describedby="title-help" autofocus', page)
+
+
+def test_a_recipe_is_made_once_more(engine: Engine, stranger: Browser) -> None:
+    """Product A to one table, product B to another: from the page of the first, with a title of its own."""
+    first = stranger.post(f"/recipes/new/{LEDGER}", form_of(stranger, LEDGER)).location
+    another = f"/recipes/another/{LEDGER}"
+    assert f'href="{another}"' in stranger.get(first).text
+    form = stranger.fields(another, "recipe")
+    (title,) = cast(list[str], form["title"])
+    assert title.endswith(" (2)")
+    second = stranger.post(another, {**form, "do": "save-on"}).location
+    assert second != first
+    assert title in stranger.get("/recipes").text
+    assert stranger.fields(another, "recipe")["title"] == [title.replace("(2)", "(3)")]
+    refused = stranger.post(another, {**form, "do": "save-on"})
+    assert refused.status_code == 422
+    assert f"There is already a recipe called “{title}”: give it another title." in html.unescape(refused.text)
 
 
 def test_preview_shows_the_last_real_event(owner: Browser, world: World, slack: StandIn) -> None:

@@ -26,12 +26,14 @@ OWNED: dict[str, dict[str, Any]] = {
     "runs.done": {"run_id": "run_id"},
     "runs.cancel": {"run_id": "run_id"},
     "tables.table": {"name": "Orders"},
+    "tables.delete_row": {"name": "Orders", "row_id": "row_id"},
     "tables.download": {"name": "Orders"},
 }
 # The routes that show each person their own store; with arguments that everybody may use.
 EVERYBODYS: dict[str, dict[str, Any]] = {
     "home.home": {},
     "recipes.shelf": {},
+    "recipes.another": {"name": PREBUILT},
     "recipes.begin": {"name": PREBUILT},
     "connections.listing": {},
     "connections.add": {"app": "ledger"},

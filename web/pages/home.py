@@ -47,7 +47,7 @@ def home() -> ResponseReturnValue:
         entries = [entry for group in cookbook.shelf(session, merchant_id()) for entry in group.entries]
         items = ledger.needs_attention(session, merchant_id(), site().now())
         latest = ledger.events_page(session, merchant_id(), limit=LATEST).items
-        steps = _first_steps(session, entries, has_event=bool(latest))
+        steps = _first_steps(session, entries)
     is_starting = not all(step.is_done for step in steps)
     if is_starting:
         # The first step says it already.
@@ -63,7 +63,7 @@ def home() -> ResponseReturnValue:
     )
 
 
-def _first_steps(session: Session, entries: Sequence[cookbook.ShelfEntry], *, has_event: bool) -> list[FirstStep]:
+def _first_steps(session: Session, entries: Sequence[cookbook.ShelfEntry]) -> list[FirstStep]:
     endpoint = find_endpoint(session, merchant_id(), Mode.LIVE)
     has_connection = bool(connections.of_merchant(session, merchant_id()))
     is_on = any(entry.enabled for entry in entries)
@@ -91,10 +91,10 @@ def _first_steps(session: Session, entries: Sequence[cookbook.ShelfEntry], *, ha
         ),
         FirstStep(
             "See it work",
-            "Send yourself a test event and look at what it did.",
+            "Send yourself a test event for a recipe that is on, and look at what it did.",
             "Send a test event",
             url_for("setup.setup", _anchor="live"),
-            has_event,
+            ledger.has_succeeded(session, merchant_id()),
         ),
     ]
 

@@ -62,6 +62,16 @@ def begin(name: str) -> ResponseReturnValue:
     return _form(draft, existing)
 
 
+@blueprint.route("/another/<path:name>", methods=["GET", "POST"])
+def another(name: str) -> ResponseReturnValue:
+    """The set-up form of a shipped recipe, to stand beside what was made of it already."""
+    with reading(site().engine) as session:
+        draft = cookbook.another_draft(session, merchant_id(), name)
+    if draft is None:
+        abort(404)
+    return _form(draft, None)
+
+
 @blueprint.route("/<int:recipe_id>", methods=["GET", "POST"])
 def edit(recipe_id: int) -> ResponseReturnValue:
     """The set-up form of a recipe the merchant has."""
@@ -231,6 +241,7 @@ def _page(
         draft=draft,
         recipe=recipe,
         event=event,
+        is_shipped=prebuilt is not None,
         needs=prebuilt.needs if prebuilt else "",
         steps=steps,
         problems=problems,

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from flask import Blueprint, Response, abort, render_template, request
+from flask import Blueprint, Response, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from recipes import ledger
-from recipes.db import reading
+from recipes.db import reading, transaction
 from web.site import merchant_id, site
 
 blueprint = Blueprint("tables", __name__, url_prefix="/ledger")
@@ -28,6 +28,22 @@ def table(name: str) -> ResponseReturnValue:
     if found is None:
         abort(404)
     return render_template("ledger/table.html", table=found)
+
+
+@blueprint.route("/<name>/rows/<int:row_id>/delete", methods=["GET", "POST"])
+def delete_row(name: str, row_id: int) -> ResponseReturnValue:
+    """Asks whether a row is to go, and takes it out."""
+    with reading(site().engine) as session:
+        row = ledger.table_row(session, merchant_id(), name, row_id)
+    if row is None:
+        abort(404)
+    if request.method == "GET":
+        return render_template("ledger/delete.html", name=name, row=row)
+    with transaction(site().engine) as session:
+        ledger.delete_row(session, merchant_id(), name, row_id)
+        is_left = ledger.table(session, merchant_id(), name, limit=1) is not None
+    flash(f"The row {row.key} is deleted.", "success")
+    return redirect(url_for("tables.table", name=name) if is_left else url_for("tables.listing"))
 
 
 @blueprint.get("/<name>/csv")
