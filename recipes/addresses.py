@@ -59,6 +59,12 @@ def site_address(text: str) -> str:
     return site
 
 
+def is_own_machine(address: str) -> bool:
+    """Whether a web address leads nowhere but to the machine it is opened on."""
+    host = urlsplit(address).hostname or ""
+    return host == "localhost" or (_is_ip(host, ipaddress.ip_address) and ipaddress.ip_address(host).is_loopback)
+
+
 def mail_server(text: str) -> str:
     """A mail server's address, smtp:// or smtps://, with user and password percent-encoded if any, as it is."""
     parts = _split(text, "smtp", "smtps")

@@ -16,20 +16,21 @@ from recipes.conditions import OPERATORS, Operator
 from recipes.db import reading
 from recipes.definition import Condition
 from recipes.events import EventType
-from recipes.models import Connection, RunsOn
+from recipes.models import Connection, ConnectionState, RunsOn
 from web.forms import Field, entered, fields_of, within
 from web.site import merchant_id, site
 
 
 @dataclass(frozen=True)
 class StepView:
-    """One step as the page shows it. `connections` are those to choose from."""
+    """One step as the page shows it. `connections` are those to choose from; `is_paused`: the chosen one is."""
 
     number: int
     service: kit.Integration
     action: kit.Action
     connections: Sequence[Connection]
     connection_id: int | None
+    is_paused: bool
     connection_problem: str
     fields: Sequence[Field]
 
@@ -126,6 +127,7 @@ def _view(
         action=action,
         connections=found,
         connection_id=connection.id if connection else None,
+        is_paused=connection is not None and connection.state == ConnectionState.PAUSED,
         connection_problem=problems.get(f"steps.{number}.connection", ""),
         fields=fields_of(
             specs,

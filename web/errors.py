@@ -37,6 +37,6 @@ def add_to(app: Flask) -> None:
             return error
         title, sentence = _WORDS.get(code, _WORDS[400 if code < 500 else 500])
         # Ours are written for people; the library's own speak of servers and requests.
-        if code in (403, 410) and error.description and error.description != type(error).description:
+        if code in (403, 404, 410) and error.description and error.description != type(error).description:
             sentence = error.description
         return render_template("errors/error.html", title=title, sentence=sentence), code

@@ -87,7 +87,7 @@ def fields_of(
         Field(
             spec=spec,
             name=prefix + spec.name,
-            value="" if spec.is_secret else _shown(spec, values),
+            value="" if spec.is_secret else _listed(_shown(spec, values), choices.get(spec.name)),
             choices=choices.get(spec.name) or Choices(spec.options),
             problem=problems.get(spec.name, ""),
             keeps_secret=keeps_secrets and spec.is_secret,
@@ -105,6 +105,15 @@ def within(place: str, problems: Mapping[str, str]) -> dict[str, str]:
 def _shown(spec: FieldSpec, values: Mapping[str, Any]) -> Any:
     value = values.get(spec.name, spec.default)
     return "" if value is None else value
+
+
+def _listed(value: Any, choices: Choices | None) -> Any:
+    """A choice that was typed as it is called, while nothing could be loaded: the one of that name, if it is one."""
+    options = choices.options if choices else ()
+    if not isinstance(value, str) or value in {option.value for option in options}:
+        return value
+    same = [option.value for option in options if option.label.casefold() == value.strip().casefold()]
+    return same[0] if len(same) == 1 else value
 
 
 def entered(specs: Sequence[FieldSpec], form: MultiDict[str, str], *, prefix: str = "") -> dict[str, Any]:

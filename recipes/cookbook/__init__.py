@@ -7,9 +7,10 @@ from recipes.cookbook.drafts import Draft, StepDraft, another_draft, draft_from_
 from recipes.cookbook.preview import Preview, PreviewStep, preview
 from recipes.cookbook.saving import Disabled, disable, enable, save, waits_for
 from recipes.cookbook.shelf import ShelfEntry, ShelfGroup, shelf
-from recipes.cookbook.unsaved import find_entered, forget_entered, keep_entered
+from recipes.cookbook.unsaved import ANOTHER, find_entered, forget_entered, keep_entered, unsaved_recipes
 
 __all__ = [
+    "ANOTHER",
     "ChangedMeanwhile",
     "CookbookError",
     "Deletion",
@@ -35,6 +36,7 @@ __all__ = [
     "problems",
     "save",
     "shelf",
+    "unsaved_recipes",
     "waits_for",
     "with_labels",
 ]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import delete
-from sqlmodel import Session, col
+from sqlmodel import Session, col, select
 
 from recipes.cookbook.drafts import Draft
 from recipes.models import UnsavedForm
@@ -35,6 +35,13 @@ def keep_entered(
 def find_entered(session: Session, merchant_id: int, account_id: int, draft: Draft) -> UnsavedForm | None:
     """What the person entered for a recipe and has not saved; None if there is nothing."""
     return session.get(UnsavedForm, (account_id, merchant_id, _recipe(draft)))
+
+
+def unsaved_recipes(session: Session, merchant_id: int, account_id: int) -> list[tuple[str, str]]:
+    """The recipes for which a person entered something and has not saved it, the latest first: `recipe` and title."""
+    mine = UnsavedForm.account_id == account_id, UnsavedForm.merchant_id == merchant_id
+    found = select(UnsavedForm).where(*mine).order_by(col(UnsavedForm.created_at).desc())
+    return [(kept.recipe, dict(kept.entered).get("title", "").strip() or kept.recipe) for kept in session.exec(found)]
 
 
 def forget_entered(session: Session, merchant_id: int, account_id: int, draft: Draft) -> None:

@@ -22,6 +22,7 @@ from recipes.models import OPEN_STATES, Event, Run, RunState, Standing
 
 LONGEST_TEXT = 10_000
 PRIVATE = "kept private"
+_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]{2,}")
 _PRIVATE_LINK = re.compile(r"""(portal_?url["']?\s*[:=]\s*["']?)[^"'\s,}]+""", re.IGNORECASE)
 
 
@@ -76,7 +77,10 @@ def events_page(
     mode: str | None = None,
     subject: str | None = None,
 ) -> Page[EventLine]:
-    """A merchant's events, the newest first; only of one type, one side of the store, one buyer if given."""
+    """A merchant's events, the newest first; only of one type, one side of the store, one buyer if given.
+
+    subject: a whole e-mail address is one buyer's; anything else is found wherever it stands in an address or id.
+    """
     limit = page_size(limit)
     found = select(Event).where(Event.merchant_id == merchant_id).order_by(col(Event.id).desc()).limit(limit + 1)
     if before_id is not None:
@@ -86,7 +90,11 @@ def events_page(
     if mode:
         found = found.where(Event.mode == mode)
     if subject:
-        found = found.where(Event.subject == subject.strip().lower())
+        wanted = subject.strip().lower()
+        is_whole = _ADDRESS.fullmatch(wanted)
+        found = found.where(
+            Event.subject == wanted if is_whole else col(Event.subject).icontains(wanted, autoescape=True)
+        )
     events = list(session.exec(found))
     states = _states(session, [event.id or 0 for event in events[:limit]])
     lines = [_line(event, states.get(event.id or 0, Counter())) for event in events[:limit]]

@@ -96,12 +96,16 @@ class RunLine:
 
 @dataclass(frozen=True)
 class StepLine:
-    """One step of a run: what it does, and where the run is with it (done, now, later)."""
+    """One step of a run: what it does, and where the run is with it (done, now, later).
+
+    labels: what was chosen for it as the merchant reads it, by its value.
+    """
 
     app: str
     app_title: str
     action_title: str
     progress: str
+    labels: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -166,13 +170,13 @@ def run_detail(session: Session, merchant_id: int, run_id: int) -> RunDetail | N
     row = session.execute(_lines(merchant_id).where(col(Run.id) == run_id)).first()
     if row is None:
         return None
-    run = row[0]
+    run, line = row[0], _with_ahead(session, [row])[0]
     version = session.get_one(RecipeVersion, run.version_id)
     definition = Definition.model_validate(version.definition)
     tried = session.exec(select(Attempt).where(Attempt.run_id == run_id).order_by(col(Attempt.id)))
     return RunDetail(
-        line=_with_ahead(session, [row])[0],
-        steps=[_step(run, number, step) for number, step in enumerate(definition.steps)],
+        line=line,
+        steps=[_step(run, line.state_words, number, step) for number, step in enumerate(definition.steps)],
         attempts=[_attempt(attempt) for attempt in tried],
     )
 
@@ -243,15 +247,16 @@ def _line(
     )
 
 
-def _step(run: Run, number: int, step: Step) -> StepLine:
+def _step(run: Run, state_words: str, number: int, step: Step) -> StepLine:
     if number < run.step or run.state == RunState.SUCCEEDED:
         progress = "done"
     elif number == run.step:
-        progress = STATE_WORDS[run.state]
+        progress = state_words
     else:
         progress = "not reached" if run.finished_at else "later"
     app_title, action_title = titles(step)
-    return StepLine(app=step.app, app_title=app_title, action_title=action_title, progress=progress)
+    labels = {str(step.fields.get(name)): label for name, label in step.labels.items()}
+    return StepLine(app=step.app, app_title=app_title, action_title=action_title, progress=progress, labels=labels)
 
 
 def titles(step: Step) -> tuple[str, str]:

@@ -84,3 +84,29 @@ def test_the_window_sees_what_goes_wrong_in_it(page: Page, owner: Window) -> Non
         owner.check()
     for problem in ("raised: broken", "Content Security Policy", "a request to elsewhere: http://192.0.2.1/"):
         assert problem in str(caught.value)
+
+
+def test_all_of_a_row_can_be_pressed_and_what_else_is_in_it_too(places: Sequence[str], page: Page) -> None:
+    """On a phone nobody hits a few words; a recipe's switch still switches."""
+    page.set_viewport_size(DESK)
+    page.goto("/activity")
+    row = page.locator("main .panel-list > li").first
+    box = row.bounding_box()
+    assert box
+    with page.expect_event("domcontentloaded"):
+        row.click(position={"x": box["width"] - 12, "y": box["height"] / 2})
+    assert "/activity/events/" in page.url
+    page.goto("/recipes?show=on")
+    switch = page.get_by_role("switch").first
+    for wanted in ("false", "true"):
+        switch.click()
+        page.locator(f"[role=switch][aria-checked={wanted}]").first.wait_for()
+    assert page.url.endswith("/recipes?show=on")
+
+
+def test_a_button_shows_that_the_keyboard_is_on_it(places: Sequence[str], page: Page) -> None:
+    """Bootstrap's own buttons take the outline away."""
+    page.goto("/connections")
+    page.keyboard.press("Tab")
+    page.locator("button.btn").first.focus()
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"

@@ -23,6 +23,10 @@ def test_events_are_listed_and_narrowed_down(owner: Browser, world: World) -> No
     assert "Nothing like that" in owner.get("/activity?type=order.refunded").text
     assert "Nothing like that" in owner.get("/activity?mode=test").text
     assert "Nothing like that" in owner.get("/activity?buyer=grace@example.com").text
+    assert "ada@example.com" in owner.get("/activity?buyer=Ada").text
+    assert "Nothing like that" in owner.get("/activity?buyer=a%25a").text
+    # A whole address is one buyer's, though another's ends with it.
+    assert "Nothing like that" in owner.get("/activity?buyer=da@example.com").text
 
 
 def test_older_events_are_a_page_away(
@@ -111,6 +115,7 @@ def test_private_link_of_a_buyer_is_not_shown(
 def test_a_run_shows_its_tries_and_what_to_do(owner: Browser, world: World) -> None:
     """What was sent, what was answered, in words."""
     page = owner.get(f"/runs/{world.run_id}").text
+    assert '<dt>Channel</dt><dd><span class="render">#reviews</span></dd>' in page
     for said in ("Try 1: refused", "This channel is gone", "Five stars", "channel_not_found", "Run again", "Set aside"):
         assert said in page
 

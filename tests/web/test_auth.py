@@ -1,5 +1,7 @@
 """Sign-in, sign-out, password, the first-run link, and several stores."""
 
+import re
+
 from flask import Flask
 from sqlalchemy import Engine
 from sqlmodel import select
@@ -91,7 +93,9 @@ def test_first_run_link_makes_one_account(engine: Engine, nobody: Browser) -> No
     """The way in on an empty installation: a store, an account, signed in; then the link is gone."""
     with transaction(engine) as session:
         token = first_run_token(session, NOW)
-    assert nobody.get("/first-run/wrong").status_code == 404
+    wrong = nobody.get("/first-run/wrong")
+    assert wrong.status_code == 404
+    assert "Look for a newer one where Pocketwire was started." in wrong.text
     assert nobody.get(f"/first-run/{token}").status_code == 200
     assert nobody.post(f"/first-run/{token}", FIRST).location == "/"
     assert "Four steps" in nobody.get("/").text
@@ -106,6 +110,7 @@ def test_first_run_form_says_what_is_wrong(engine: Engine, nobody: Browser) -> N
         token = first_run_token(session, NOW)
     answer = nobody.post(f"/first-run/{token}", {**FIRST, "password_again": "something else"})
     assert "The two passwords are not the same." in answer.text
+    assert re.search(r'id="password"[^>]* autofocus', answer.text)
     assert "at least 10" in nobody.post(f"/first-run/{token}", {**FIRST, "password": "x", "password_again": "x"}).text
     with reading(engine) as session:
         assert session.exec(select(Merchant)).all() == []

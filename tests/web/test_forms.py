@@ -85,3 +85,11 @@ def test_a_choice_that_cannot_be_loaded_is_typed() -> None:
     listed = fields_of(SPECS, {"channel": "C9"})
     assert {field.spec.name: field.is_typed for field in failed}["channel"]
     assert {field.spec.name: field.is_unlisted for field in listed}["channel"]
+
+
+def test_a_choice_typed_as_it_is_called_is_the_one_of_that_name() -> None:
+    """Typed while nothing could be loaded; unless two are called that, then nobody knows which."""
+    for options, value in (([("C2", "#sales")], "C2"), ([("C2", "#sales"), ("C3", "#Sales")], "#sales")):
+        choices = {"channel": Choices([Option(*option) for option in options])}
+        found = fields_of(SPECS, {"channel": "#sales"}, choices=choices)
+        assert next(field.value for field in found if field.name == "channel") == value

@@ -2,16 +2,19 @@
 
 from datetime import timedelta
 
+import pytest
 from flask import Flask
 from sqlalchemy import Engine
 
 from recipes.db import reading, transaction
 from recipes.endpoints import find_endpoint, secrets_of
 from recipes.models import Endpoint, Mode, RejectedDelivery
+from recipes.settings import Settings
 from recipes.vault import Vault
 from tests.conftest import NOW, SECRET, TOKEN
 from tests.web.browser import Browser
 from tests.web.conftest import World, number
+from web.app import create_app
 
 
 def test_address_is_shown_to_copy(owner: Browser, world: World) -> None:
@@ -81,3 +84,14 @@ def test_a_test_event_needs_a_receiver_and_a_known_type(owner: Browser, world: W
     answer = owner.post("/set-up/live/sample", {"event": "review.created"})
     assert "pocketwire send" in owner.get(answer.location).text
     assert owner.post("/set-up/live/sample", {"event": "no.such.event"}).status_code == 404
+
+
+@pytest.mark.parametrize(("address", "is_said"), [("http://127.0.0.1:8000", True), ("https://wire.example.com", False)])
+def test_an_address_that_pocketsflow_cannot_reach_says_so(
+    settings: Settings, engine: Engine, vault: Vault, world: World, address: str, is_said: bool
+) -> None:
+    """Or a merchant pastes it there and wonders why nothing comes."""
+    there = settings.model_copy(update={"public_url": address})
+    browser = Browser(create_app(there, engine=engine, vault=vault, now=lambda: NOW).test_client())
+    browser.sign_in(world.owner)
+    assert ("Pocketsflow cannot reach this address" in browser.get("/set-up").text) is is_said

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from sqlmodel import select
 
 from recipes import connections, cookbook
+from recipes import engine as runs
 from recipes.db import reading, transaction
 from recipes.models import Connection, Merchant, Recipe, UnsavedForm
 from recipes.vault import Vault
@@ -127,3 +128,33 @@ def test_a_new_connection_is_for_the_step_it_was_made_for(
     for made, chosen in ((second, [before, str(second.id)]), (ledger, [before, before])):
         found = entered(owner, f"/recipes/{world.recipe_id}?step=1&connection={made.id}")
         assert [found[f"steps.{number}.connection"] for number in (0, 1)] == [[each] for each in chosen]
+
+
+def test_recipes_says_what_is_not_saved_yet(owner: Browser, world: World, slack: StandIn) -> None:
+    """With the way back to it, whether it was being set up, changed or made once more."""
+    for url in (
+        "/recipes/new/order.completed/slack-message",
+        f"/recipes/{world.recipe_id}",
+        "/recipes/another/order.completed/slack-message",
+    ):
+        owner.post(url, {**TYPED, "title": "Half made", "do": "connect.0"})
+        assert f'You have not saved yet: <a href="{url}">Half made</a>' in owner.get("/recipes").text
+        owner.post(url, {"do": "forget"})
+        assert "You have not saved yet" not in owner.get("/recipes").text
+
+
+def test_a_paused_connection_is_mended_from_the_recipe(
+    engine: Engine, owner: Browser, world: World, slack: StandIn
+) -> None:
+    """What was entered is there after."""
+    url = f"/recipes/{world.recipe_id}"
+    with transaction(engine) as session:
+        runs.hold(session, world.connection_id, reason="Slack does not accept our token.", now=NOW)
+    assert 'value="reconnect.0">Reconnect</button>' in owner.get(url).text
+    form = {**entered(owner, url), "steps.0.fields.text": "Half", "do": "reconnect.0"}
+    there = owner.post(url, form).location
+    assert there == f"/connections/{world.connection_id}?next={url}"
+    assert owner.post(there, {"bot_token": "", "next": url}).location == url
+    page = owner.get(url).text
+    assert "Half</textarea>" in page
+    assert "reconnect.0" not in page

@@ -55,7 +55,7 @@ def add(app: str) -> ResponseReturnValue:
 
 @blueprint.route("/<int:connection_id>", methods=["GET", "POST"])
 def change(connection_id: int) -> ResponseReturnValue:
-    """The form to reconnect; a secret left blank stays as it is."""
+    """The form to reconnect; a secret left blank stays as it is. `next` is the page to go back to."""
     connection = _find(connection_id)
     declared = _service(connection.app)
     if request.method == "GET":
@@ -71,7 +71,7 @@ def change(connection_id: int) -> ResponseReturnValue:
         return _form(declared, values, error.problems, connection), 422
     _check(connection)
     site().wake()
-    return redirect(url_for("connections.listing"))
+    return redirect(_next() or url_for("connections.listing"))
 
 
 @blueprint.post("/<int:connection_id>/check")

@@ -12,6 +12,12 @@ from web.site import site
 
 blueprint = Blueprint("first_run", __name__)
 
+_DIFFERENT = "The two passwords are not the same."
+_ENDED = (
+    "This link is not good any more: it works once, and only the newest one does. Look for a newer one where "
+    "Pocketwire was started. If you have an account already, sign in."
+)
+
 
 @blueprint.route("/first-run/<token>", methods=["GET", "POST"])
 def welcome(token: str) -> ResponseReturnValue:
@@ -27,18 +33,20 @@ def welcome(token: str) -> ResponseReturnValue:
             return redirect(url_for("home.home"))
     with reading(site().engine) as session:
         if not first_run_is_open(session, token):
-            abort(404)
-    return render_template("account/first_run.html", problem=problem, entered=request.form)
+            abort(404, _ENDED)
+    return render_template(
+        "account/first_run.html", problem=problem, entered=request.form, passwords_differ=problem == _DIFFERENT
+    )
 
 
 def _create(token: str) -> Account:
     form = request.form
     if form.get("password") != form.get("password_again"):
-        raise AccountError("The two passwords are not the same.")
+        raise AccountError(_DIFFERENT)
     with transaction(site().engine) as session:
         # Asked in the same transaction, so that the link makes one account however fast it is clicked.
         if not first_run_is_open(session, token):
-            abort(404)
+            abort(404, _ENDED)
         return create_account(
             session, form.get("email", ""), form.get("password", ""), form.get("store", ""), site().now()
         )

@@ -29,6 +29,7 @@ def shelf() -> ResponseReturnValue:
     only_on = request.args.get("show") == "on"
     with reading(site().engine) as session:
         groups = cookbook.shelf(session, merchant_id())
+        unsaved = cookbook.unsaved_recipes(session, merchant_id(), _who().id)
     shown = []
     for group in groups:
         mine = [entry for entry in group.entries if entry.recipe_id and (entry.enabled or not only_on)]
@@ -42,8 +43,18 @@ def shelf() -> ResponseReturnValue:
         families=[] if only_on else list(dict.fromkeys(group.event.family for group in groups)),
         on=sum(entry.enabled for group in groups for entry in group.entries),
         only_on=only_on,
+        unsaved=[(title, _page_of(recipe)) for recipe, title in unsaved],
         is_used=any(mine for _, mine, _ in shown),
     )
+
+
+def _page_of(unsaved: str) -> str:
+    """The page on which a form that is not saved goes on."""
+    if unsaved.isdigit():
+        return url_for("recipes.edit", recipe_id=int(unsaved))
+    if unsaved.startswith(cookbook.ANOTHER):
+        return url_for("recipes.another", name=unsaved.removeprefix(cookbook.ANOTHER))
+    return url_for("recipes.begin", name=unsaved)
 
 
 @blueprint.route("/new/<path:name>", methods=["GET", "POST"])
@@ -160,9 +171,9 @@ def _form(draft: Draft, recipe: Recipe | None) -> ResponseReturnValue:
         return _preview(draft)
     if wanted == "refresh":
         return _page(draft, recipe, {})
-    steps = {f"connect.{number}": number for number in range(len(draft.steps))}
+    steps = {f"{word}.{number}": number for word in ("connect", "reconnect") for number in range(len(draft.steps))}
     if wanted in steps:
-        return _connect_first(draft, steps[wanted])
+        return _connect_first(draft, steps[wanted], is_there=wanted.startswith("reconnect"))
     try:
         saved = _save(draft, switch_on=wanted == "save-on")
     except cookbook.ChangedMeanwhile as error:
@@ -185,12 +196,15 @@ def _opened(draft: Draft, recipe: Recipe | None) -> str:
     return _page(draft, recipe, {}, unsaved_since=kept.created_at if kept else None)
 
 
-def _connect_first(draft: Draft, number: int) -> ResponseReturnValue:
-    """Keeps what was entered, and goes on to the form of a connection for one of the steps."""
+def _connect_first(draft: Draft, number: int, *, is_there: bool) -> ResponseReturnValue:
+    """Keeps what was entered, and goes on to the form of one step's connection: a new one, or the one that is there."""
     entered = [each for each in request.form.items(multi=True) if each[0] not in ("csrf_token", "do")]
     with transaction(site().engine) as session:
         cookbook.keep_entered(session, merchant_id(), _who().id, draft, entered, site().now())
-    return redirect(url_for("connections.add", app=draft.steps[number].app, next=f"{request.path}?step={number}"))
+    step = draft.steps[number]
+    if is_there and step.connection_id is not None:
+        return redirect(url_for("connections.change", connection_id=step.connection_id, next=request.path))
+    return redirect(url_for("connections.add", app=step.app, next=f"{request.path}?step={number}"))
 
 
 def _save(draft: Draft, *, switch_on: bool) -> Recipe:

@@ -8,6 +8,7 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from flask.typing import ResponseReturnValue
 from sqlmodel import Session
 
+from recipes.addresses import is_own_machine
 from recipes.db import reading, transaction
 from recipes.endpoints import (
     EndpointError,
@@ -71,7 +72,10 @@ def send_sample(mode: str) -> ResponseReturnValue:
 def _page(problems: dict[str, str] | None = None) -> str:
     with reading(site().engine) as session:
         sides = [_side(session, mode) for mode in Mode]
-    return render_template("setup/setup.html", sides=sides, problems=problems or {}, event_types=EVENT_TYPES)
+    is_local = is_own_machine(site().settings.public_url)
+    return render_template(
+        "setup/setup.html", sides=sides, problems=problems or {}, event_types=EVENT_TYPES, is_local=is_local
+    )
 
 
 @dataclass(frozen=True)
