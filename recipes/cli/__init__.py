@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "run": "recipes.cli.details:run",
     "run-again": "recipes.cli.activity:run_again",
     "run-late": "recipes.cli.activity:run_late",
+    "leave": "recipes.cli.activity:leave",
     "mark-done": "recipes.cli.activity:mark_done",
     "cancel": "recipes.cli.activity:cancel",
     "ledger": "recipes.cli.activity:show_ledger",

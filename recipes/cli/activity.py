@@ -176,6 +176,22 @@ def run_late(work: Workplace, event_id: int, merchant: str | None) -> None:
 
 
 @click.command()
+@click.argument("event_id", type=int, metavar="ID")
+@for_merchant
+@click.pass_obj
+def leave(work: Workplace, event_id: int, merchant: str | None) -> None:
+    """Leave an event that did not run as it is: nobody is told of it again.
+
+    \b
+    Example: pocketwire leave 42
+    """
+    with transaction(work.engine) as session:
+        if not ledger.leave_event(session, work.merchant_id(merchant, session), event_id, work.now()):
+            raise Refused(f"There is no event {event_id} that is kept and was not run.")
+    click.echo(f"Event {event_id} is left as it is.")
+
+
+@click.command()
 @click.argument("run_id", type=int, metavar="ID")
 @for_merchant
 @click.pass_obj

@@ -80,6 +80,9 @@ def test_an_event_that_came_too_late_is_run_when_that_is_said(terminal: Terminal
     assert "came after its refund" in late["outcome"]
     assert "too late" in terminal.refused("run-late", str(refund["id"]))
     assert "no such event" in terminal.refused("run-late", "999")
+    for other in (refund["id"], 999):
+        assert "that is kept and was not run" in terminal.refused("leave", str(other))
+    assert "left as it is" in terminal.do("leave", str(late["id"]))
     terminal.do("run-late", str(late["id"]))
     terminal.turn()
     assert [each["state"] for each in terminal.json("runs")] == ["succeeded"]
