@@ -7,6 +7,7 @@ neither the database nor the settings. `lint-imports` holds this.
 import fcntl
 import logging
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -19,7 +20,8 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, NoReturn
 
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import Server
 
@@ -31,7 +33,14 @@ from recipes.sign_of_life import Silence
 # Not by __name__: this is also what Python is told to run.
 logger = logging.getLogger("recipes.service")
 
-BLOCKING_THREADS = 64
+# A body that comes slowly holds one of Granian's threads, and an unused one costs nothing: it is only made when needed.
+BLOCKING_THREADS = 512
+# An open connection holds a file, not a thread.
+MOST_CONNECTIONS = 4_096
+SPARE_FILES = 512
+# For a request's head; Granian closes idle connections after the same time. Longer than the usual proxies keep them
+# (60 s): one that sends a delivery into a connection we are just closing would not send it again.
+HEAD_MILLISECONDS = 75_000
 STOP_SECONDS = 45.0
 RESTART_SECONDS = 1.0
 # Generous: to end an engine interrupts its calls, and a disk may not answer for a while.
@@ -163,6 +172,19 @@ def _check_address(host: str, port: int) -> None:
         ) from None
 
 
+def allow_connections() -> int:
+    """How many connections may be open at once; allows this process and its children the files that they take."""
+    # Many systems begin with 1,024 files, fewer than connections may take; then not even the spool could be opened.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_CONNECTIONS + SPARE_FILES
+    if soft == resource.RLIM_INFINITY:
+        return MOST_CONNECTIONS
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return min(MOST_CONNECTIONS, max(soft - SPARE_FILES, soft // 2))
+
+
 def _serve_web(host: str, port: int) -> bool:
     """Serves the web side; whether it ended for another reason than a signal."""
     server = Server(
@@ -172,6 +194,10 @@ def _serve_web(host: str, port: int) -> bool:
         interface=Interfaces.WSGI,
         workers=1,
         blocking_threads=BLOCKING_THREADS,
+        # Where HTTP/2 is taken too, Granian waits without end for a first byte that tells which it is.
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=HEAD_MILLISECONDS),
+        backpressure=allow_connections(),
         log_level=LogLevels.error,
         respawn_failed_workers=True,
         workers_kill_timeout=int(STOP_SECONDS),

@@ -22,18 +22,20 @@ from sqlalchemy import Engine
 from recipes.db import open_database
 from recipes.endpoint_cache import EndpointCache
 from recipes.inbox import Inbox
+from recipes.service import BLOCKING_THREADS, allow_connections
 from recipes.settings import Settings, load_settings
 from recipes.spool import Spool
 from recipes.vault import Vault
 from recipes.wake import Waker
 from web.receiver import Receiver, WSGIApp
+from web.stalled import StalledConnections
 
 logger = logging.getLogger(__name__)
 
 # A locked file is waited for this long before the spool takes the delivery: Pocketsflow waits five seconds.
 LOCK_SECONDS = 0.5
 LONGEST_START = 30.0
-# Of the server's 64 threads. Slow browsers and services may take these; the others are always there for deliveries.
+# Of the server's threads. Slow browsers and services may take these; the others are always there for deliveries.
 MOST_PAGES = 40
 _BUSY = b"Too many pages are being asked for. Try again in a moment.\n"
 
@@ -94,7 +96,11 @@ def make_application(settings: Settings) -> Receiver:
 def application() -> Receiver:
     """The WSGI callable for the environment's settings: what Granian calls once in its worker."""
     _listen_to_parent_alone()
-    return make_application(load_settings())
+    settings = load_settings()
+    _, port = settings.listens_on
+    watch = StalledConnections(port, stalled_at_most=BLOCKING_THREADS // 2, open_at_most=allow_connections() * 3 // 4)
+    watch.keep_looking()
+    return make_application(settings)
 
 
 def _listen_to_parent_alone() -> None:
