@@ -1,12 +1,17 @@
 """The database: engine, transactions, a UTC column type, SQLite's pragmas."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import DateTime, Dialect, Engine, TypeDecorator, create_engine, event
+from sqlalchemy.exc import DisconnectionError
 from sqlmodel import Session
+
+# What a pooled connection remembers: the path and the file that it has open.
+_FILE = "file"
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -36,6 +41,8 @@ def open_database(url: str, *, wait_seconds: float = 10.0) -> Engine:
     # Errors go to the log, and what stands in a statement may be a secret.
     engine = create_engine(url, connect_args={"timeout": wait_seconds}, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "connect", _note_file)
+    event.listen(engine, "checkout", _check_file)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
@@ -47,6 +54,27 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
         # The pool never had it, and does not close it.
         connection.close()
         raise
+
+
+def _note_file(connection: Any, record: Any) -> None:
+    [_, _, path] = connection.execute("PRAGMA database_list").fetchone()
+    record.info[_FILE] = path, _file_at(path)
+
+
+def _check_file(_connection: Any, record: Any, _proxy: Any) -> None:
+    # SQLite goes on in a file that was moved or deleted, and what it writes there is gone with its last connection.
+    # The pool opens another connection then.
+    path, file = record.info[_FILE]
+    if file != _file_at(path):
+        raise DisconnectionError("the database's file was moved or replaced")
+
+
+def _file_at(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _set_up_sqlite(connection: Any) -> None:

@@ -14,7 +14,8 @@ from enum import StrEnum
 from itertools import islice
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoConnection
 
 from recipes.db import transaction
 from recipes.intake import Intake, add_counts
@@ -34,6 +35,10 @@ class Receipt(StrEnum):
     STORED = "stored"
     DUPLICATE = "duplicate"
     SPOOLED = "spooled"
+
+
+# By what store() says of a delivery; None: it is in the spool.
+_RECEIPTS = {True: Receipt.STORED, False: Receipt.DUPLICATE, None: Receipt.SPOOLED}
 
 
 class CannotAccept(Exception):
@@ -142,24 +147,42 @@ class Inbox:
 
     def _store(self, batch: Sequence[_Waiting]) -> None:
         deliveries = [waiting.delivery for waiting in batch]
-        if self._monotonic() >= self._rest_until:
+        stored: Sequence[bool | None] | None = self._take(deliveries)
+        if stored is None:
             try:
-                # What waits is older: stored after this batch, a start could run after its end.
-                self._has_spooled = self._has_spooled and self._is_behind()
-                stored = None if self._has_spooled else store(self._engine, deliveries)
-            except SQLAlchemyError as error:
-                # Resting keeps answers quick: the next batches do not each wait for a locked database again.
-                self._rest_until = self._monotonic() + REST_SECONDS
-                logger.warning("the database cannot take deliveries (%s): spooling", type(error).__name__)
+                self._spool.write(deliveries)
+            except OSError as error:
+                if self._is_resting():
+                    raise
+                # The database would take them: only what is older has to come in first, all of it.
+                logger.error("the spool cannot be written (%s)", error.strerror)
+                bring_in(self._engine, self._spool)
+                stored = store(self._engine, deliveries)
             else:
-                if stored is not None:
-                    for waiting, is_new in zip(batch, stored, strict=True):
-                        waiting.receipt = Receipt.STORED if is_new else Receipt.DUPLICATE
-                    return
-        self._spool.write(deliveries)
-        self._has_spooled = True
-        for waiting in batch:
-            waiting.receipt = Receipt.SPOOLED
+                self._has_spooled = True
+                stored = [None] * len(batch)
+        for waiting, is_new in zip(batch, stored, strict=True):
+            waiting.receipt = _RECEIPTS[is_new]
+
+    def _take(self, deliveries: Sequence[Delivery]) -> Sequence[bool] | None:
+        """Puts them into the database: for each, whether it is new. None if they have to go to the spool."""
+        if self._is_resting():
+            return None
+        try:
+            # What waits is older: stored after this batch, a start could run after its end.
+            self._has_spooled = self._has_spooled and self._is_behind()
+            return None if self._has_spooled else store(self._engine, deliveries)
+        except SQLAlchemyError as error:
+            # Resting keeps answers quick: the next batches do not each wait for a locked database again.
+            self._rest_until = self._monotonic() + REST_SECONDS
+            logger.error("the database cannot take deliveries (%s): spooling", _reason(error))
+        except Exception:
+            # Nobody else's delivery is refused for one that no database takes; from the spool it is set aside.
+            logger.exception("a batch of %d cannot be stored: spooling", len(deliveries))
+        return None
+
+    def _is_resting(self) -> bool:
+        return self._monotonic() < self._rest_until
 
     def _is_behind(self) -> bool:
         """Brings in a little of the spool; whether more waits. Only a little: requests wait for their answers here."""
@@ -168,7 +191,7 @@ class Inbox:
             return not self._spool.is_empty()
         except OSError as error:
             # A file that cannot be read is no reason to refuse what the database would take.
-            logger.error("the spool cannot be brought in (%s)", type(error).__name__)
+            logger.error("the spool cannot be brought in (%s)", error.strerror)
             return False
 
     def _flush_counts(self) -> None:
@@ -195,9 +218,9 @@ def store(engine: Engine, deliveries: Sequence[Delivery]) -> list[bool]:
     try:
         with transaction(engine) as session:
             return Intake(session).take(deliveries)
-    except (OperationalError, InterfaceError):
-        raise
-    except Exception:
+    except Exception as error:
+        if _is_about_the_database(error):
+            raise
         logger.exception("a batch of %d could not be interpreted: storing one by one", len(deliveries))
         return [_store_one(engine, delivery) for delivery in deliveries]
 
@@ -206,9 +229,9 @@ def _store_one(engine: Engine, delivery: Delivery) -> bool:
     try:
         with transaction(engine) as session:
             return Intake(session).take([delivery])[0]
-    except (OperationalError, InterfaceError):
-        raise
-    except Exception:
+    except Exception as error:
+        if _is_about_the_database(error):
+            raise
         digest = hashlib.sha256(delivery.body).hexdigest()
         logger.exception("a delivery could not be interpreted: stored as unreadable (sha256 %s)", digest)
         with transaction(engine) as session:
@@ -218,22 +241,49 @@ def _store_one(engine: Engine, delivery: Delivery) -> bool:
 def bring_in(engine: Engine, spool: Spool, most: int | None = None) -> int:
     """Stores what is in the spool, oldest first, at most so many batches; the number of deliveries.
 
-    Raises OperationalError while the database cannot be written. A batch that no database would take (its endpoint
-    is gone) is set aside in the folder and logged, so that it does not keep the others waiting.
+    Raises SQLAlchemyError while the database cannot be written, OSError if the spool cannot be read. A batch with
+    a delivery that no database would take (its endpoint is gone) is set aside in the folder and logged once the others
+    of it are stored.
     """
     count = 0
     for path, deliveries in islice(spool.batches(), most):
-        try:
-            for part in _parts(deliveries):
+        refused = 0
+        for part in _parts(deliveries):
+            try:
                 store(engine, part)
-        except IntegrityError:
-            logger.exception("the batch %s cannot be stored: set aside", path.name)
+            except Exception as error:
+                if _is_about_the_database(error):
+                    raise
+                refused += sum(not _is_taken(engine, delivery) for delivery in part)
+        if refused:
+            logger.error("%d deliveries of the batch %s cannot be stored", refused, path.name)
             spool.set_aside(path)
-            continue
-        # Only now: a crash before this line brings the batch in twice, and its identity keys see to that.
-        spool.remove(path)
-        count += len(deliveries)
+        else:
+            # Only now: a crash before this line brings the batch in twice, and its identity keys see to that.
+            spool.remove(path)
+        count += len(deliveries) - refused
     return count
+
+
+def _is_taken(engine: Engine, delivery: Delivery) -> bool:
+    try:
+        _store_one(engine, delivery)
+    except Exception as error:
+        if _is_about_the_database(error):
+            raise
+        logger.exception("a delivery to endpoint %d cannot be stored", delivery.endpoint_id)
+        return False
+    return True
+
+
+def _is_about_the_database(error: Exception) -> bool:
+    """Whether it is away, locked, full, read-only or broken; not, whether it refuses what stands in a delivery."""
+    return isinstance(error, DBAPIError | NoConnection) and not isinstance(error, IntegrityError | DataError)
+
+
+def _reason(error: SQLAlchemyError) -> str:
+    """Such as "database is locked": the database's own words, of which none are a delivery's."""
+    return str(error.orig) if isinstance(error, DBAPIError) and _is_about_the_database(error) else type(error).__name__
 
 
 def _parts(deliveries: Sequence[Delivery]) -> Iterable[Sequence[Delivery]]:

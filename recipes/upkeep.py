@@ -4,7 +4,7 @@ import logging
 from datetime import datetime
 
 from sqlalchemy import Engine, delete, func, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
 
 from integrations import integration
@@ -41,8 +41,8 @@ def empty_spool(engine: Engine, spool: Spool) -> int:
     """Stores the deliveries that wait in the spool; their number, 0 while the database cannot take them."""
     try:
         count = bring_in(engine, spool)
-    except OperationalError as error:
-        logger.warning("the spool has to wait: the database cannot be written (%s)", type(error).__name__)
+    except (SQLAlchemyError, OSError) as error:
+        logger.warning("the spool has to wait: it cannot be brought in (%s)", type(error).__name__)
         return 0
     if count:
         logger.info("%d deliveries came in from the spool", count)

@@ -68,3 +68,11 @@ def test_a_database_that_was_lost_is_named(settings: Settings, vault: Vault) -> 
     empty = open_database(f"sqlite:///{settings.data_dir / 'new.db'}")
     assert Watcher(settings, empty, vault).asks(after=1) == (503, "The database does not answer.")
     empty.dispose()
+
+
+def test_spooled_batches_that_were_set_aside_are_told_of(watcher: Watcher, settings: Settings) -> None:
+    """All else works, so it is no outage; but a person has to look at them."""
+    (settings.spool / "00000000000000000001-00000001.refused").touch()
+    status, said = watcher.asks(after=1)
+    assert status == 200
+    assert said.startswith("1 spooled batches of deliveries could not be brought in")
