@@ -17,6 +17,8 @@ SCHEDULE = (
     timedelta(hours=24),
 )
 LONGEST_WAIT_ASKED = timedelta(hours=24)
+# Between two tries, with the most that jitter adds.
+LONGEST_WAIT = SCHEDULE[-1] * 1.2
 
 
 @dataclass(frozen=True)

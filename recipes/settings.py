@@ -97,7 +97,8 @@ class Settings(BaseSettings):
         default=32,
         ge=1,
         le=256,
-        description="How many calls to services may be under way at once.",
+        description="How many calls to services may be under way at once; those that take longer than a second "
+        "leave their place to others.",
         examples=[32],
     )
     keep_days: int = Field(

@@ -1,7 +1,7 @@
 """What has to be done from time to time: lost runs, the spool, notices."""
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Engine, delete, func, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -35,6 +35,14 @@ def recover_runs(engine: Engine, now: datetime, only_lease: str | None = None) -
     if found:
         logger.warning("%d runs were under way when an engine stopped; they go on", found)
     return found
+
+
+def mend_due_times(engine: Engine, now: datetime, back: timedelta = timedelta(0)) -> None:
+    """Lets no run wait for longer because the clock was set back, just now by `back` if that is known."""
+    with transaction(engine) as session:
+        mended = runs.mend_due_times(session, now=now, back=back)
+    if mended:
+        logger.warning("the clock was set back: %d runs do not wait for its old time", mended)
 
 
 def empty_spool(engine: Engine, spool: Spool) -> int:

@@ -7,15 +7,17 @@ claims what is due in one transaction, so that under load many runs share a comm
 import logging
 import random
 import threading
+import time
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
+from sqlmodel import Session
 
 from recipes import engine as runs
 from recipes import upkeep
@@ -29,6 +31,12 @@ from recipes.spool import Spool
 logger = logging.getLogger(__name__)
 
 FAN_OUT_BATCH = 500
+# A call that takes longer makes room for another: a service that hangs costs a thread, and no quick one its turn.
+QUICK_SECONDS = 1.0
+# Calls at once, slow ones and all, for each of engine_threads, and in all; half of them may be one merchant's.
+CALLS_EACH, MOST_CALLS = 8, 512
+SET_BACK = timedelta(seconds=5)
+_RETENTION = "retention"
 LOOK_SECONDS = 1.0
 RETENTION_BEGINS = timedelta(minutes=5)
 
@@ -44,6 +52,7 @@ class EmbeddedClock:
         mailer: Mailer,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         alive: Callable[[], None] = lambda: None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """alive: called by the dispatching thread at every turn, at least once a second unless a turn takes longer."""
         self._engine = engine
@@ -52,16 +61,21 @@ class EmbeddedClock:
         self._spool = Spool(settings.spool)
         self._now = now
         self._alive = alive
+        self._monotonic = monotonic
+        self._most_calls = max(min(CALLS_EACH * settings.engine_threads, MOST_CALLS), settings.engine_threads)
         self._lease = uuid.uuid4().hex
         self._limits = runs.Limits()
-        self._pool = ThreadPoolExecutor(settings.engine_threads, thread_name_prefix="call")
+        self._pool = ThreadPoolExecutor(self._most_calls, thread_name_prefix="call")
         self._tools = runs.Tools(
             clients=clients,
             rows=lambda merchant_id: MerchantRows(engine, merchant_id, now),
             now=now,
             jitter=lambda: random.uniform(-0.2, 0.2),  # noqa: S311 - spreads retries, guards nothing
         )
-        self._under_way: set[int] = set()
+        # By run: when its call began.
+        self._under_way: dict[int, float] = {}
+        # Held from a claim until what was claimed stands in `_under_way`.
+        self._claiming = threading.Lock()
         self._came_back: deque[runs.Performed] = deque()
         self._unwritten: deque[runs.Performed] = deque()
         self._look = threading.Event()
@@ -79,24 +93,48 @@ class EmbeddedClock:
     def run(self) -> None:
         """Dispatches until stop() is called. A call takes 30 s at the most, so it ends soon after."""
         upkeep.recover_runs(self._engine, self._now(), only_lease=self._lease)
+        upkeep.mend_due_times(self._engine, self._now())
         scheduler = self._scheduler()
         scheduler.start()
+        ahead, back = self._ahead(), timedelta(0)
         try:
             while not (self._stopping.is_set() and len(self._under_way) == len(self._unwritten)):
                 # By itself, too: APScheduler goes by the time of day, and that can be set back by an hour.
                 self._look.wait(LOOK_SECONDS)
                 self._look.clear()
                 self._alive()
+                before, ahead = ahead, self._ahead()
+                if before - ahead > SET_BACK:
+                    back += before - ahead
+                if back and self._follow_clock(scheduler, back):
+                    back = timedelta(0)
                 self._turn_safely()
         finally:
             scheduler.shutdown(wait=False)
             self._pool.shutdown(wait=False, cancel_futures=True)
 
+    def _ahead(self) -> timedelta:
+        """How far the time of day is ahead of a clock that nobody sets."""
+        return self._now() - datetime.fromtimestamp(self._monotonic(), UTC)
+
+    def _follow_clock(self, scheduler: BackgroundScheduler, back: timedelta) -> bool:
+        """What waits for a time of the old clock waits only as long as it was to; whether that could be written."""
+        for job in scheduler.get_jobs():
+            if job.id != _RETENTION:
+                job.modify(next_run_time=self._now())
+        try:
+            upkeep.mend_due_times(self._engine, self._now(), back)
+        except OperationalError:
+            return False
+        return True
+
     def recover_lost(self) -> None:
         """Puts back runs whose lease has ended; never those that are under way here."""
-        # In this order: after a jump of the clock every lease has ended.
-        self._extend_leases()
-        upkeep.recover_runs(self._engine, self._now())
+        with self._claiming:
+            # After a jump of the clock every lease has ended: ours are extended first, as of the same moment.
+            now = self._now()
+            self._extend_leases(now)
+            upkeep.recover_runs(self._engine, now)
 
     def try_unwritten(self) -> None:
         """Lets results that the database refused be written in the next turn."""
@@ -108,22 +146,37 @@ class EmbeddedClock:
         """One look: settles, fans out, claims and starts what is due; the number of runs started."""
         now = self._now()
         returned = list(self._came_back)
-        free = 0 if self._stopping.is_set() else self._settings.engine_threads - len(self._under_way) + len(returned)
+        free = self._free(returned)
         if not returned and not self._has_work(now):
             return 0
-        with transaction(self._engine) as session:
-            runs.settle(session, returned, now=now)
-            fanned_out = runs.fan_out(session, now=now, limit=FAN_OUT_BATCH)
-            claimed = runs.claim(session, now=now, lease=self._lease, limits=self._limits, limit=free) if free else []
-        # Only a commit takes them off the list: a turn that fails is tried again with all of them.
-        for performed in returned:
-            self._is_settled(performed)
-        for each in claimed:
-            self._under_way.add(each.run_id)
-            self._pool.submit(self._perform, each)
+        with self._claiming:
+            with transaction(self._engine) as session:
+                runs.settle(session, returned, now=now)
+                fanned_out = runs.fan_out(session, now=now, limit=FAN_OUT_BATCH)
+                claimed = self._claim(session, now, free) if free else []
+            # Only a commit takes them off the list: a turn that fails is tried again with all of them.
+            for performed in returned:
+                self._is_settled(performed)
+            for each in claimed:
+                self._under_way[each.run_id] = self._monotonic()
+                self._pool.submit(self._perform, each)
         if fanned_out == FAN_OUT_BATCH or (returned and claimed):
             self._look.set()
         return len(claimed)
+
+    def _claim(self, session: Session, now: datetime, free: int) -> list[runs.Claimed]:
+        return runs.claim(
+            session, now=now, lease=self._lease, limits=self._limits, limit=free, limit_each=self._most_calls // 2
+        )
+
+    def _free(self, returned: Sequence[runs.Performed]) -> int:
+        """How many calls may begin now."""
+        if self._stopping.is_set():
+            return 0
+        back = {performed.claimed.run_id for performed in returned}
+        began = [at for run_id, at in self._under_way.items() if run_id not in back]
+        quick = sum(self._monotonic() - at < QUICK_SECONDS for at in began)
+        return min(self._settings.engine_threads - quick, self._most_calls - len(began))
 
     def _turn_safely(self) -> None:
         try:
@@ -136,7 +189,7 @@ class EmbeddedClock:
 
     def _is_settled(self, performed: runs.Performed) -> None:
         self._came_back.popleft()
-        self._under_way.discard(performed.claimed.run_id)
+        self._under_way.pop(performed.claimed.run_id, None)
         if performed.rest_until and performed.claimed.connection_id is not None:
             self._limits.rest(performed.claimed.connection_id, performed.rest_until)
 
@@ -189,7 +242,7 @@ class EmbeddedClock:
         scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None})
         for seconds, job in (
             (5, self._empty_spool),
-            (30, self._extend_leases),
+            (30, lambda: self._extend_leases(self._now())),
             (60, self.recover_lost),
             (60, self.try_unwritten),
             (60, lambda: upkeep.send_notices(self._engine, self._mailer, self._settings.public_url, self._now())),
@@ -197,7 +250,7 @@ class EmbeddedClock:
             scheduler.add_job(job, "interval", seconds=seconds)
         # Not a day from now: a service that is started anew every day would never come to it.
         begins_at = self._now() + RETENTION_BEGINS
-        scheduler.add_job(self._forget_old, "interval", days=1, next_run_time=begins_at, id="retention")
+        scheduler.add_job(self._forget_old, "interval", days=1, next_run_time=begins_at, id=_RETENTION)
         scheduler.add_job(self._empty_spool)
         return scheduler
 
@@ -205,11 +258,11 @@ class EmbeddedClock:
         if upkeep.empty_spool(self._engine, self._spool):
             self.wake()
 
-    def _extend_leases(self) -> None:
+    def _extend_leases(self, now: datetime) -> None:
         under_way = list(self._under_way)
         if under_way:
             with transaction(self._engine) as session:
-                runs.extend_leases(session, lease=self._lease, runs=under_way, now=self._now())
+                runs.extend_leases(session, lease=self._lease, runs=under_way, now=now)
 
     def _forget_old(self) -> None:
         try:

@@ -8,7 +8,7 @@ from recipes.engine.fanning_out import fan_out, has_work
 from recipes.engine.holding import hold, refused_reason, release
 from recipes.engine.limits import Limits
 from recipes.engine.performing import Performed, Tools, ever_barer, perform
-from recipes.engine.recovering import extend_leases, recover
+from recipes.engine.recovering import extend_leases, mend_due_times, recover
 from recipes.engine.requests import RunRequestError, UndoneSince, cancel, is_late, mark_done, run_again, run_late
 from recipes.engine.settling import settle
 
@@ -28,6 +28,7 @@ __all__ = [
     "hold",
     "is_late",
     "mark_done",
+    "mend_due_times",
     "perform",
     "recover",
     "refused_reason",

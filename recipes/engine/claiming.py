@@ -1,7 +1,7 @@
 """Which runs go next: due, first on their lane, connection active and within its limits."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -50,8 +50,13 @@ class Claimed:
     credentials: bytes = field(repr=False)
 
 
-def claim(session: Session, *, now: datetime, lease: str, limits: Limits, limit: int) -> list[Claimed]:
-    """Takes up to `limit` runs for `lease`, so that no other has them. Each counts as an attempt from here on."""
+def claim(
+    session: Session, *, now: datetime, lease: str, limits: Limits, limit: int, limit_each: int | None = None
+) -> list[Claimed]:
+    """Takes up to `limit` runs for `lease`, so that no other has them. Each counts as an attempt from here on.
+
+    limit_each: how many runs of one merchant may be under way. Merchants take turns.
+    """
     under_way = _under_way(session)
     running = Counter(connection_id for connection_id, _ in under_way)
     locked: dict[int | None, set[str]] = defaultdict(set)
@@ -59,8 +64,14 @@ def claim(session: Session, *, now: datetime, lease: str, limits: Limits, limit:
         if lock := lock_of(lane):
             locked[connection_id].add(lock)
     taken: list[int] = []
-    for connection_id, app in _connections_due(session, now):
+    due = _connections_due(session, now)
+    merchants = _merchants(session, {*running, *(connection_id for connection_id, _ in due)})
+    busy = Counter(merchants.get(connection_id) for connection_id in running.elements())
+    for connection_id, app in _in_turns(due, merchants, busy):
+        merchant_id = merchants.get(connection_id)
         room = limit - len(taken)
+        if limit_each is not None:
+            room = min(room, limit_each - busy[merchant_id])
         if connection_id is not None:
             room = min(room, limits.room(connection_id, app, running, now))
         if room <= 0:
@@ -68,6 +79,7 @@ def claim(session: Session, *, now: datetime, lease: str, limits: Limits, limit:
         heads = _free_heads(session, connection_id, now, room, locked[connection_id])
         if connection_id is not None:
             limits.called(connection_id, app, len(heads), now)
+        busy[merchant_id] += len(heads)
         taken += heads
     if not taken:
         return []
@@ -103,6 +115,27 @@ def _connections_due(session: Session, now: datetime) -> Sequence[tuple[int | No
         .where(or_(col(Connection.id).is_(None), col(Connection.state) == ConnectionState.ACTIVE))
     )
     return [(connection_id, app or "") for connection_id, app in found]
+
+
+def _merchants(session: Session, connections: Iterable[int | None]) -> Mapping[int | None, int]:
+    wanted = [each for each in connections if each is not None]
+    found = session.execute(
+        select(col(Connection.id), col(Connection.merchant_id)).where(col(Connection.id).in_(wanted))
+    )
+    return {row.id: row.merchant_id for row in found}
+
+
+def _in_turns(
+    due: Sequence[tuple[int | None, str]], merchants: Mapping[int | None, int], busy: Mapping[int | None, int]
+) -> Sequence[tuple[int | None, str]]:
+    """The merchant with the fewest runs under way first, each with one connection before any has a second."""
+    before: Counter[int | None] = Counter(busy)
+    ranked = []
+    for place, (connection_id, app) in enumerate(due):
+        merchant_id = merchants.get(connection_id)
+        ranked.append((before[merchant_id], place, connection_id, app))
+        before[merchant_id] += 1
+    return [(connection_id, app) for _, _, connection_id, app in sorted(ranked)]
 
 
 def _free_heads(session: Session, connection_id: int | None, now: datetime, room: int, locked: set[str]) -> list[int]:

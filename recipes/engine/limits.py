@@ -2,7 +2,7 @@
 
 from collections import defaultdict, deque
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from integrations import INTEGRATIONS
 
@@ -17,9 +17,11 @@ class Limits:
     def __init__(self) -> None:
         self._calls: dict[int, deque[datetime]] = defaultdict(deque)
         self._rests_until: dict[int, datetime] = {}
+        self._latest = datetime.min.replace(tzinfo=UTC)
 
     def room(self, connection_id: int, app: str, running: Mapping[int | None, int], now: datetime) -> int:
         """How many more calls the connection takes now."""
+        self._follow(now)
         if self._rests_until.get(connection_id, now) > now:
             return 0
         room = _CONCURRENT.get(app, 1) - running.get(connection_id, 0)
@@ -35,6 +37,16 @@ class Limits:
         """Notes that so many calls begin."""
         if _PER_MINUTE.get(app) is not None:
             self._calls[connection_id].extend([now] * count)
+
+    def _follow(self, now: datetime) -> None:
+        # A clock set back by an hour would let a connection rest for that much longer, or fill its minute for an hour.
+        back = self._latest - now
+        if back > timedelta(0):
+            self._calls = defaultdict(
+                deque, {each: deque(at - back for at in calls) for each, calls in self._calls.items()}
+            )
+            self._rests_until = {each: until - back for each, until in self._rests_until.items()}
+        self._latest = now
 
     def rest(self, connection_id: int, until: datetime) -> None:
         """Notes that the service asked to be left alone until then."""

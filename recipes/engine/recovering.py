@@ -1,16 +1,17 @@
 """Runs whose engine died while it had them."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, or_, select, true, update
 from sqlmodel import Session, col
 
 from integrations import integration
 from integrations.errors import Permanent
 from recipes.definition import Definition
 from recipes.engine.claiming import LEASE
-from recipes.models import OPEN_STATES, Attempt, AttemptResult, RecipeVersion, Run, RunState, among
+from recipes.models import DUE_STATES, OPEN_STATES, Attempt, AttemptResult, RecipeVersion, Run, RunState, among
+from recipes.policy import LONGEST_WAIT
 
 # In a row. A run that ends the engine whenever it is tried would otherwise do so for ever.
 MOST_INTERRUPTIONS = 5
@@ -28,6 +29,28 @@ def extend_leases(session: Session, *, lease: str, runs: Iterable[int], now: dat
         .where(col(Run.id).in_(list(runs)), col(Run.lease) == lease, col(Run.state) == RunState.RUNNING)
         .values(lease_until=now + LEASE)
     )
+
+
+def mend_due_times(session: Session, *, now: datetime, back: timedelta = timedelta(0)) -> int:
+    """Lets no run wait for longer because the clock was set back; the number of runs.
+
+    back: by how much it was, just now, if that is known. What is queued is due whatever the clock says, and no retry
+    waits for longer than the schedule's longest.
+    """
+    of_a_later_time = or_(col(Run.state) == RunState.QUEUED, col(Run.due_at) > now + LONGEST_WAIT)
+    found = session.execute(
+        select(col(Run.id), col(Run.state), col(Run.attempt), col(Run.due_at)).where(
+            among(col(Run.state), DUE_STATES), col(Run.due_at) > now, of_a_later_time if not back else true()
+        )
+    ).all()
+    for number, state, attempt, due_at in found:
+        mended = due_at - back
+        if state == RunState.QUEUED:
+            mended = now
+        elif attempt:
+            mended = min(mended, now + LONGEST_WAIT)
+        session.execute(update(Run).where(col(Run.id) == number).values(due_at=mended))
+    return len(found)
 
 
 def recover(session: Session, *, now: datetime, only_lease: str | None = None) -> int:

@@ -15,10 +15,12 @@ from recipes.mail import Mailer
 from recipes.models import LedgerRow, Run, RunState
 from recipes.settings import Settings
 from recipes.vault import Vault
+from tests.conftest import NOW
 from tests.integrations.conftest import StartVendor, _no_proxy, start_vendor
-from tests.integrations.vendor import Vendor
+from tests.integrations.vendor import Vendor, answer
 from tests.recipes.engine.conftest import kitchen, mailchimp, slack
 from tests.recipes.engine.kitchen import Kitchen, order, step
+from tests.service.running import eventually
 
 __all__ = ["StartVendor", "_no_proxy", "kitchen", "mailchimp", "slack", "start_vendor"]
 
@@ -156,3 +158,57 @@ def test_many_events_become_rows_each_once(kitchen: Kitchen, clock: EmbeddedCloc
         rows = session.exec(select(LedgerRow)).all()
     assert len(rows) == 60
     assert json.dumps(rows[0].columns) == '{"A": "x"}'
+
+
+def test_slow_calls_make_room_for_quick_ones(
+    engine: Engine, settings: Settings, vault: Vault, slack: Vendor, kitchen: Kitchen
+) -> None:
+    """Services that hang keep threads, each for its 30 s, but not the turns of those that are well."""
+    moment = 0.0
+    few = settings.model_copy(update={"engine_threads": 2})
+    clients = ClientCache(vault, {"slack": slack.url + "/"})
+    clock = EmbeddedClock(engine, few, clients, Mailer(settings), monotonic=lambda: moment)
+    slack.answers["POST /chat.postMessage"] = slack.hang
+    fields = {"channel": "C0123456789", "text": "Sold"}
+    for _ in range(4):
+        kitchen.recipe("order.completed", step("slack", "post_message", kitchen.connect("slack"), **fields))
+    kitchen.deliver("order.completed", order(1))
+    started = []
+    for _ in range(6):
+        started.append(clock.turn())
+        moment += 0.6
+    # Two at once; two more when those are slow, and so on.
+    assert started == [2, 0, 2, 0, 0, 0]
+    # Half of all places is the most for one merchant's calls: here of 16, and Slack takes 4 a connection.
+    kitchen.deliver("order.completed", order(2, "joe@example.com"))
+    for _ in range(6):
+        started.append(clock.turn())
+        moment += 1.1
+    assert sum(started) == 8
+    slack.close()
+    clock.stop()
+    clock.turn()
+
+
+def test_a_clock_that_is_set_back_keeps_no_run_waiting(
+    engine: Engine, settings: Settings, vault: Vault, kitchen: Kitchen, mailchimp: Vendor
+) -> None:
+    """A retry comes after its five seconds, not when the old time comes again; and so does all that recurs."""
+    time_of_day = NOW
+    mailchimp.script.append(answer({}, 500))
+    fields = {"audience": "a1", "email": "{{ buyer.email }}"}
+    kitchen.recipe("order.completed", step("mailchimp", "add_subscriber", kitchen.connect("mailchimp"), **fields))
+    kitchen.deliver("order.completed", order(1))
+    clients = ClientCache(vault, {"mailchimp": mailchimp.url})
+    clock = EmbeddedClock(engine, settings, clients, Mailer(settings), now=lambda: time_of_day, monotonic=lambda: 0.0)
+    thread = threading.Thread(target=clock.run, daemon=True)
+    thread.start()
+    clock.wake()
+    eventually(lambda: kitchen.states() == [RunState.WAITING], "a retry")
+    time_of_day -= timedelta(days=1)
+    eventually(lambda: kitchen.runs()[0].due_at < time_of_day + timedelta(seconds=7), "the retry's new time")
+    time_of_day += timedelta(seconds=7)
+    clock.wake()
+    eventually(lambda: kitchen.states() == [RunState.SUCCEEDED], "the retry")
+    clock.stop()
+    thread.join(10)

@@ -50,7 +50,9 @@ class Kitchen:
     def connect(self, app: str, **credentials: str) -> int:
         """A connection; if no credentials are given, with some that its form accepts."""
         with transaction(self.engine) as session:
-            connection = Connection(merchant_id=self.endpoint.merchant_id, app=app, name=app, created_at=self.now)
+            others = len(session.exec(select(Connection).where(Connection.app == app)).all())
+            name = f"{app} {others + 1}" if others else app
+            connection = Connection(merchant_id=self.endpoint.merchant_id, app=app, name=name, created_at=self.now)
             session.add(connection)
             session.flush()
             assert connection.id is not None
@@ -105,11 +107,13 @@ class Kitchen:
             received_at=self.now,
         )
 
-    def claim(self, limit: int = 100) -> list[runs.Claimed]:
+    def claim(self, limit: int = 100, limit_each: int | None = None) -> list[runs.Claimed]:
         """Fans out and claims, as a clock does."""
         with transaction(self.engine) as session:
             runs.fan_out(session, now=self.now)
-            return runs.claim(session, now=self.now, lease=self.lease, limits=self.limits, limit=limit)
+            return runs.claim(
+                session, now=self.now, lease=self.lease, limits=self.limits, limit=limit, limit_each=limit_each
+            )
 
     def finish(self, claimed: Sequence[runs.Claimed]) -> list[runs.Performed]:
         """Performs what was claimed and settles it."""
