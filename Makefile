@@ -5,7 +5,7 @@ INSTALLED := .venv/installed
 DEVELOPING := .venv/developing
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format screenshots clean
+.PHONY: help run test check format screenshots storm clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ check: $(DEVELOPING) ## Format, lint, types and layers, all as in CI
 format: $(DEVELOPING) ## Format the code and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+storm: $(DEVELOPING) ## 10,000 deliveries in a minute to services in trouble; prints what came of it
+	@$(BIN)/python -m tests.storm
 
 screenshots: $(DEVELOPING) ## Make README's pictures anew from real pages (needs Chromium)
 	$(BIN)/python -m tests.browser.screenshots
