@@ -120,7 +120,7 @@ class Role(Form):
     member: str | None = text("Member's Discord ID", required=False, help="A number of 17 to 20 digits, not a name.")
 
 
-@action("Give a role", repeatable=True)
+@action("Give a role", repeatable=True, gives=True)
 def give_role(call: Call, form: Role) -> Outcome:
     """Gives the member the role; who has it already keeps it."""
     member = _member(form)

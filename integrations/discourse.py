@@ -95,7 +95,7 @@ class Member(Form):
     email: str = text("E-mail address", help="The buyer's, as in their account in the forum.")
 
 
-@action("Add to a group", repeatable=True)
+@action("Add to a group", repeatable=True, gives=True)
 def add_to_group(call: Call, form: Member) -> Outcome:
     """Adds the buyer's account; fails if the buyer has none yet."""
     username = _username(call.client, form.email)

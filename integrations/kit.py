@@ -102,6 +102,7 @@ class Action:
     one_at_a_time: the choices of its form that name a thing which takes one call at a time, whoever the buyer is, such
     as a sheet that is read before a row is put into it.
     already_done: asks the service whether a call with this key happened: what it did, or None if it cannot tell.
+    gives: access or a standing, such as a role or a tag: not done late for a buyer who has left or was refunded since.
     """
 
     name: str
@@ -111,6 +112,7 @@ class Action:
     repeatable: bool
     one_at_a_time: tuple[str, ...] = ()
     already_done: Callable[[Call, Any], Outcome | None] | None = None
+    gives: bool = False
     help: str = ""
 
 
@@ -120,6 +122,7 @@ def action(
     repeatable: bool,
     one_at_a_time: tuple[str, ...] = (),
     already_done: Callable[[Call, Any], Outcome | None] | None = None,
+    gives: bool = False,
     help: str = "",  # noqa: A002
 ) -> Callable[[Callable[[Call, Any], Outcome]], Action]:
     """Declares `def name(call: Call, form: SomeForm) -> Outcome` as an action called `name`."""
@@ -138,6 +141,7 @@ def action(
             repeatable=repeatable,
             one_at_a_time=one_at_a_time,
             already_done=already_done,
+            gives=gives,
             help=help,
         )
 

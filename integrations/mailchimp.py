@@ -120,7 +120,7 @@ class Subscriber(Form):
     )
 
 
-@action("Add or update a subscriber", repeatable=True)
+@action("Add or update a subscriber", repeatable=True, gives=True)
 def add_subscriber(call: Call, form: Subscriber) -> Outcome:
     """Adds the buyer, or updates the name; who has unsubscribed stays so."""
     names = {"FNAME": form.first_name, "LNAME": form.last_name}
@@ -157,7 +157,7 @@ class Tag(Form):
     tag: str = text("Tag")
 
 
-@action("Add a tag", repeatable=True)
+@action("Add a tag", repeatable=True, gives=True)
 def add_tag(call: Call, form: Tag) -> Outcome:
     """Tags a buyer who is in the audience already."""
     if not _is_marked(call.client, form, "active"):

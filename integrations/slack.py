@@ -196,7 +196,7 @@ class Member(Form):
     email: str = text("E-mail address", help="The one they use in your workspace.")
 
 
-@action("Invite to a channel", repeatable=True)
+@action("Invite to a channel", repeatable=True, gives=True)
 def invite_to_channel(call: Call, form: Member) -> Outcome:
     """Adds a member of the workspace to the channel."""
     user = _user(call.client, form.email)

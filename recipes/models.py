@@ -414,6 +414,17 @@ class Run(SQLModel, table=True):
     finished_at: datetime | None = _time(nullable=True)
 
 
+class LetThrough(SQLModel, table=True):
+    """The word of a merchant that a run goes on whatever was undone. `run_id` None: all of the event's."""
+
+    __tablename__ = "let_through"
+    __table_args__ = (UniqueConstraint("event_id", "run_id"),)
+    id: int | None = Field(default=None, primary_key=True)
+    event_id: int = _to("event.id", index=False)
+    run_id: int | None = _to("run.id", nullable=True)
+    created_at: datetime = _time()
+
+
 class Attempt(SQLModel, table=True):
     """One try of one step of a run. `request` holds the rendered fields, `answer` a redacted excerpt."""
 

@@ -171,7 +171,7 @@ def run_late(work: Workplace, event_id: int, merchant: str | None) -> None:
     Example: pocketwire run-late 42
     """
     with transaction(work.engine) as session:
-        runs_of_engine.run_late(session, work.merchant_id(merchant, session), event_id)
+        runs_of_engine.run_late(session, work.merchant_id(merchant, session), event_id, now=work.now())
     click.echo(f"Event {event_id} runs now.")
 
 

@@ -12,6 +12,7 @@ from sqlmodel import Session, col
 from recipes.definition import Definition
 from recipes.engine.lanes import lock_of
 from recipes.engine.limits import Limits
+from recipes.engine.standing import too_late
 from recipes.models import (
     DUE_STATES,
     OPEN_STATES,
@@ -29,7 +30,10 @@ LEASE = timedelta(minutes=2)
 
 @dataclass(frozen=True)
 class Claimed:
-    """A run that this engine has for itself, with all that it takes to perform its step."""
+    """A run that this engine has for itself, with all that it takes to perform its step.
+
+    too_late: why the step is not to be done any more, as sentences; None if it is.
+    """
 
     run_id: int
     merchant_id: int
@@ -48,6 +52,7 @@ class Claimed:
     connection_id: int | None
     revision: int
     credentials: bytes = field(repr=False)
+    too_late: str | None = None
 
 
 def claim(
@@ -90,7 +95,7 @@ def claim(
         .returning(col(Run.id))
     )
     ids = session.execute(claimed, execution_options={"synchronize_session": False}).scalars().all()
-    return _load(session, ids)
+    return _load(session, ids, now)
 
 
 def _under_way(session: Session) -> Sequence[tuple[int | None, str]]:
@@ -197,7 +202,7 @@ def _first_on_their_lanes(
     return [(number, lane) for number, lane in session.execute(heads)]
 
 
-def _load(session: Session, ids: Sequence[int]) -> list[Claimed]:
+def _load(session: Session, ids: Sequence[int], now: datetime) -> list[Claimed]:
     found = session.execute(
         select(Run, Event, RecipeVersion, Connection)
         .join(Event, col(Event.id) == col(Run.event_id))
@@ -218,7 +223,7 @@ def _load(session: Session, ids: Sequence[int]) -> list[Claimed]:
             is_test=event.is_test,
             occurred_at=event.occurred_at,
             received_at=event.received_at,
-            definition=Definition.model_validate(version.definition),
+            definition=definition,
             step=run.step,
             attempt=run.attempt,
             doubt=run.doubt,
@@ -226,6 +231,10 @@ def _load(session: Session, ids: Sequence[int]) -> list[Claimed]:
             connection_id=run.connection_id,
             revision=connection.revision if connection else 0,
             credentials=connection.credentials if connection else b"",
+            too_late=too_late(session, run, event, definition, now=now),
         )
-        for run, event, version, connection in found
+        for run, event, definition, connection in (
+            (run, event, Definition.model_validate(version.definition), connection)
+            for run, event, version, connection in found
+        )
     ]

@@ -8,6 +8,7 @@ from sqlmodel import Session, col
 from recipes.definition import Definition
 from recipes.engine.holding import connection_of
 from recipes.engine.lanes import lane_of
+from recipes.engine.standing import let_through
 from recipes.engine.undone import undone_since
 from recipes.models import (
     ConnectionState,
@@ -37,15 +38,19 @@ class UndoneSince(RunRequestError):
 def run_again(session: Session, merchant_id: int, run_id: int, *, now: datetime, all_the_same: bool = False) -> Run:
     """Runs a run again, with its recipe as it is now; the run to watch.
 
-    A failed or unsure run goes on at the step it stopped at, so that what was done is not done twice. Any other
-    that has ended is repeated as a new run. all_the_same: also if what it is about has been undone since.
-    Raises RunRequestError; UndoneSince if only `all_the_same` is missing.
+    A failed or unsure run, and one that was too late for a later step, goes on at the step it stopped at, so that what
+    was done is not done twice. Any other that has ended is repeated as a new run. all_the_same: also if what it is
+    about has been undone since. Raises RunRequestError; UndoneSince if only `all_the_same` is missing.
     """
     run = _find(session, merchant_id, run_id)
     if run.state not in (*_RESUMED, *_REPEATED):
         raise RunRequestError("This run is still under way.")
-    _look_whether_it_stands(session, run, now, all_the_same)
-    return _resume(session, run, now) if run.state in _RESUMED else _repeat(session, run, now)
+    was_undone = _look_whether_it_stands(session, run, now, all_the_same)
+    stopped_midway = run.state == RunState.SKIPPED and run.step > 0
+    going = _resume(session, run, now) if run.state in _RESUMED or stopped_midway else _repeat(session, run, now)
+    if was_undone:
+        let_through(session, going.event_id, going.id, now=now)
+    return going
 
 
 def mark_done(session: Session, merchant_id: int, run_id: int, *, now: datetime, all_the_same: bool = False) -> Run:
@@ -60,8 +65,8 @@ def mark_done(session: Session, merchant_id: int, run_id: int, *, now: datetime,
     version = session.get_one(RecipeVersion, run.version_id)
     definition = Definition.model_validate(version.definition)
     goes_on = run.step + 1 < len(definition.steps)
-    if goes_on:
-        _look_whether_it_stands(session, run, now, all_the_same)
+    if goes_on and _look_whether_it_stands(session, run, now, all_the_same):
+        let_through(session, run.event_id, run.id, now=now)
     run.doubt = False
     run.outcome = "Marked done by you."
     if goes_on:
@@ -97,7 +102,7 @@ def is_late(session: Session, event: Event) -> bool:
     return event.standing == Standing.SUSPICIOUS and bool(session.execute(select(holds_its_keys)).scalar_one())
 
 
-def run_late(session: Session, merchant_id: int, event_id: int) -> None:
+def run_late(session: Session, merchant_id: int, event_id: int, *, now: datetime) -> None:
     """Lets a late event run, on the merchant's word, for the recipes that were on when it came.
 
     Raises RunRequestError.
@@ -109,13 +114,16 @@ def run_late(session: Session, merchant_id: int, event_id: int) -> None:
         raise RunRequestError("Only an event that was kept because it came too late can be run like this.")
     event.standing, event.standing_reason = Standing.READY, ""
     event.fanned_out_at = None
+    let_through(session, event_id, None, now=now)
     session.flush()
 
 
-def _look_whether_it_stands(session: Session, run: Run, now: datetime, all_the_same: bool) -> None:
-    said = None if all_the_same else undone_since(session, session.get_one(Event, run.event_id), now=now)
-    if said:
+def _look_whether_it_stands(session: Session, run: Run, now: datetime, all_the_same: bool) -> bool:
+    """Whether what the run is about was undone, and runs all the same. Raises UndoneSince if that was not asked for."""
+    said = undone_since(session, session.get_one(Event, run.event_id), now=now)
+    if said and not all_the_same:
         raise UndoneSince(said)
+    return said is not None
 
 
 def _find(session: Session, merchant_id: int, run_id: int) -> Run:

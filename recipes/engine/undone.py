@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from sqlmodel import Session, col, select
 
 from recipes.events.reading import Reading, read
-from recipes.events.undoing import RETURNS, Later, undone
+from recipes.events.undoing import RETURNS, Later, Undone, undone
 from recipes.intake import memory_name
 from recipes.models import Event, IdentityMemory, Merchant, Origin, Standing
 
@@ -18,14 +18,26 @@ _is_sample = col(Event.origin) == Origin.SAMPLE
 
 def undone_since(session: Session, event: Event, *, now: datetime) -> str | None:
     """What has undone the event since and what running it again may do, as sentences; None if it stands."""
+    found = _look(session, event)
+    return f"{_sentence(session, event, found, now)} {found.beware}" if found else None
+
+
+def taken_since(session: Session, event: Event, *, now: datetime) -> str | None:
+    """What has since taken from the buyer what the event gave, as a sentence; None if nothing has."""
+    found = _look(session, event)
+    return _sentence(session, event, found, now) if found and found.took else None
+
+
+def _look(session: Session, event: Event) -> Undone | None:
     reading = _read(event)
     if reading.payload is None:
         return None
-    found = undone(event.type, reading.payload, _memory(session, event, reading), _returns(session, event))
-    if found is None:
-        return None
+    return undone(event.type, reading.payload, _memory(session, event, reading), _returns(session, event))
+
+
+def _sentence(session: Session, event: Event, found: Undone, now: datetime) -> str:
     on = f" on {_day(session, event.merchant_id, found.at, now)}" if found.at else ""
-    return f"{found.happened}{on}. {found.beware}"
+    return f"{found.happened}{on}."
 
 
 def _read(event: Event) -> Reading:

@@ -27,6 +27,10 @@ class Later:
     memory: Memory | None
 
 
+_GIVES = "Running this again may give access back."
+_TAKES = "Running this again may take access away."
+
+
 @dataclass(frozen=True, slots=True)
 class Undone:
     """What happened since, as a sentence without its end, so that "on 3 July" can follow; and what to beware of.
@@ -38,13 +42,16 @@ class Undone:
     beware: str
     at: datetime | None = None
 
+    @property
+    def took(self) -> bool:
+        """Whether it took from the buyer what the event gave."""
+        return self.beware == _GIVES
+
 
 # After these a buyer may have come back, and this event tells of it.
 RETURNS: Mapping[str, str] = MappingProxyType(
     {"order.refunded": "order.completed", "customer.subscription.deleted": "customer.subscription.created"}
 )
-_GIVES = "Running this again may give access back."
-_TAKES = "Running this again may take access away."
 
 
 def undone(name: str, payload: Payload, memory: Memory | None, later: Iterable[Later]) -> Undone | None:

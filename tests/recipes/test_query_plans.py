@@ -94,6 +94,19 @@ def test_nor_does_a_claim_past_a_sheet_that_is_written_to(kitchen: Kitchen, plan
     _assert_none_reads_all(plans)
 
 
+def test_nor_does_the_claim_of_a_grant_that_waited(kitchen: Kitchen, plans: list[str]) -> None:
+    """Whether it was undone since is found by keys alone, however much is remembered."""
+    number = kitchen.connect("mailchimp")
+    kitchen.recipe("order.completed", step("mailchimp", "add_tag", number, audience="a", email="e", tag="t"))
+    kitchen.deliver("order.completed", order(1))
+    kitchen.deliver("order.refunded", order(1))
+    kitchen.later(seconds=2)
+    plans.clear()
+    assert [each.too_late for each in kitchen.claim()] == ["This order was refunded on 24 July. Nothing was given."]
+    _assert_none_reads_all(plans)
+    assert [plan for plan in plans if plan.startswith(("SCAN identity_memory", "SCAN let_through"))] == []
+
+
 def _assert_none_reads_all(plans: list[str]) -> None:
     assert plans
     whole = [plan for plan in plans if plan.startswith(("SCAN run", "SCAN event")) and " USING " not in plan]

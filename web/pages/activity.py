@@ -97,7 +97,7 @@ def run_late(event_id: int) -> ResponseReturnValue:
             abort(404)
     try:
         with transaction(site().engine) as session:
-            engine.run_late(session, merchant_id(), event_id)
+            engine.run_late(session, merchant_id(), event_id, now=site().now())
     except engine.RunRequestError as error:
         flash(str(error), "error")
     else:

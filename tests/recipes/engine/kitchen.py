@@ -49,9 +49,13 @@ class Kitchen:
 
     def connect(self, app: str, **credentials: str) -> int:
         """A connection; if no credentials are given, with some that its form accepts."""
-        with transaction(self.engine) as session:
+        with reading(self.engine) as session:
             others = len(session.exec(select(Connection).where(Connection.app == app)).all())
-            name = f"{app} {others + 1}" if others else app
+        return self.connect_as(app, f"{app} {others + 1}" if others else app, **credentials)
+
+    def connect_as(self, app: str, name: str, **credentials: str) -> int:
+        """The same under a name of its own, for a service's second connection."""
+        with transaction(self.engine) as session:
             connection = Connection(merchant_id=self.endpoint.merchant_id, app=app, name=name, created_at=self.now)
             session.add(connection)
             session.flush()
@@ -155,7 +159,7 @@ class Kitchen:
     def run_late(self, event_id: int) -> None:
         """The merchant asks for it."""
         with transaction(self.engine) as session:
-            runs.run_late(session, self.endpoint.merchant_id, event_id)
+            runs.run_late(session, self.endpoint.merchant_id, event_id, now=self.now)
 
     def mark_done(self, run_id: int | None, **confirmed: bool) -> None:
         """The merchant says so."""

@@ -217,7 +217,7 @@ def test_another_stores_late_event_is_not_run(kitchen: Kitchen) -> None:
     kitchen.deliver("order.refunded", _refund())
     kitchen.deliver("order.completed", order(1))
     with transaction(kitchen.engine) as session, pytest.raises(runs.RunRequestError, match="no such event"):
-        runs.run_late(session, kitchen.endpoint.merchant_id + 1, 2)
+        runs.run_late(session, kitchen.endpoint.merchant_id + 1, 2, now=kitchen.now)
 
 
 @pytest.mark.parametrize("word", ["updated", "resumed", "pause", "trial_will_end"])
