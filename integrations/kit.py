@@ -101,7 +101,8 @@ class Action:
     repeatable: doing it twice has the effect of doing it once, so a lost answer is simply tried again.
     one_at_a_time: the choices of its form that name a thing which takes one call at a time, whoever the buyer is, such
     as a sheet that is read before a row is put into it.
-    already_done: asks the service whether a call with this key happened: what it did, or None if it cannot tell.
+    already_done: asks the service whether a call with this key happened: what it did, or None if it cannot tell. What
+    it raises is taken as "ask later", or, where that would be of no use, as None.
     gives: access or a standing, such as a role or a tag: not done late for a buyer who has left or was refunded since.
     """
 

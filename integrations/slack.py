@@ -157,11 +157,14 @@ class Message(Form):
 def was_posted(call: Call, form: Message) -> Outcome | None:
     """Looks for the call's key among the channel's newest messages.
 
-    None if it is not there: it may still be on its way, or further back; or if the app may not read here.
+    None if it is not there: it may still be on its way, or further back; or if the app may not read here. Raises where
+    asking later may tell.
     """
     try:
         page = call.client.conversations_history(channel=form.channel, include_all_metadata=True, limit=PAGE)
-    except (SlackClientError, OSError):
+    except SlackClientError as error:
+        if isinstance(explain(error), Temporary):
+            raise
         return None
     for message in page.get("messages") or ():
         if message.get("metadata") == _mark(call):

@@ -166,6 +166,7 @@ class _Try:
             rows=self._tools.rows(claimed.merchant_id),
         )
         if claimed.doubt and not action.repeatable:
+            self._repeatable = True  # looking is: if the service is busy or away, it is asked again later
             outcome = action.already_done(call, form) if action.already_done else None
             if outcome is None:
                 return self._performed(
@@ -187,9 +188,11 @@ class _Try:
             state, due_at = RunState.WAITING, decision.at
         elif isinstance(decision, policy.Pause):
             state = RunState.HELD
+        elif doubt and action and not action.repeatable and isinstance(decision, policy.Stop):
+            state = RunState.UNSURE  # the look failed, not what it was for
         elif isinstance(decision, policy.AskMerchant):
             state = RunState.UNSURE
-            if action and action.already_done and not self._claimed.doubt:
+            if action and action.already_done:
                 # The service may be able to tell; it is asked before the merchant is.
                 state, due_at, doubt = RunState.WAITING, now + ASK_AGAIN, True
         return self._performed(

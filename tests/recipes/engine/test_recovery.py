@@ -65,6 +65,38 @@ def test_any_other_step_is_done_or_unsure_never_doubled(kitchen: Kitchen, slack:
     assert slack.seen("POST /chat.postMessage") == []
 
 
+def test_a_service_that_is_busy_or_away_is_asked_again_whether_it_was_done(kitchen: Kitchen, slack: Vendor) -> None:
+    """The message is there and Slack can tell: the merchant need not look only because it could not tell at once."""
+    _post(kitchen)
+    mark = {"event_type": "pocketwire", "event_payload": {"key": "pocketwire-1-0"}}
+    found = answer({"ok": True, "messages": [{"ts": "1.2", "metadata": mark}]})
+    slack.script += [answer({"ok": False, "error": "ratelimited"}, 429), slack.drop, found]
+    kitchen.deliver("order.completed", order(1))
+    kitchen.claim()
+    kitchen.recover(only_lease="second-engine")
+    for _ in range(2):
+        kitchen.work()
+        assert kitchen.states() == [RunState.WAITING]
+        kitchen.later(hours=1)
+    kitchen.work()
+    assert kitchen.states() == [RunState.SUCCEEDED]
+    assert slack.seen("POST /chat.postMessage") == []
+
+
+def test_a_look_that_never_succeeds_ends_with_the_merchant(kitchen: Kitchen, slack: Vendor) -> None:
+    """Not as failed, which would say that nothing was done."""
+    _post(kitchen)
+    slack.answers["POST /conversations.history"] = slack.drop
+    kitchen.deliver("order.completed", order(1))
+    kitchen.claim()
+    kitchen.recover(only_lease="second-engine")
+    for _ in range(10):
+        kitchen.work()
+        kitchen.later(days=2)
+    assert kitchen.states() == [RunState.UNSURE]
+    assert slack.seen("POST /chat.postMessage") == []
+
+
 def test_leases_end_by_themselves_and_a_live_engine_keeps_its_own(kitchen: Kitchen) -> None:
     """Among several engines only time tells which are dead."""
     _subscribe(kitchen)
