@@ -12,6 +12,7 @@ from sqlmodel import col, select
 from recipes import engine as runs
 from recipes.clients import ClientCache
 from recipes.db import reading, transaction
+from recipes.engine.performing import Clients
 from recipes.inbox import store
 from recipes.models import Attempt, Connection, Endpoint, Origin, Recipe, RecipeVersion, Run, RunState
 from recipes.rows import MerchantRows
@@ -29,7 +30,14 @@ CREDENTIALS: Mapping[str, Mapping[str, str]] = {
 class Kitchen:
     """One merchant's connections, recipes and events, and the engine that works on them."""
 
-    def __init__(self, engine: Engine, vault: Vault, endpoint: Endpoint, api_base: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        vault: Vault,
+        endpoint: Endpoint,
+        api_base: Mapping[str, str],
+        clients: Clients | None = None,
+    ) -> None:
         self.engine = engine
         self.endpoint = endpoint
         self.now = NOW
@@ -37,7 +45,7 @@ class Kitchen:
         self.limits = runs.Limits()
         self._vault = vault
         self._tools = runs.Tools(
-            clients=ClientCache(vault, api_base),
+            clients=clients or ClientCache(vault, api_base),
             rows=lambda merchant_id: MerchantRows(engine, merchant_id, lambda: self.now),
             now=lambda: self.now,
             jitter=lambda: 0.0,
@@ -119,12 +127,20 @@ class Kitchen:
                 session, now=self.now, lease=self.lease, limits=self.limits, limit=limit, limit_each=limit_each
             )
 
+    def perform(self, claimed: runs.Claimed) -> runs.Performed:
+        """Performs a run's step and leaves it at that, as an engine that dies before it settles."""
+        return runs.perform(claimed, self._tools)
+
     def finish(self, claimed: Sequence[runs.Claimed]) -> list[runs.Performed]:
         """Performs what was claimed and settles it."""
-        performed = [runs.perform(each, self._tools) for each in claimed]
+        performed = [self.perform(each) for each in claimed]
+        self.settle(performed)
+        return performed
+
+    def settle(self, performed: Sequence[runs.Performed]) -> None:
+        """Notes what came of tries."""
         with transaction(self.engine) as session:
             runs.settle(session, performed, now=self.now)
-        return performed
 
     def turn(self) -> list[runs.Performed]:
         """One whole turn of the engine."""
