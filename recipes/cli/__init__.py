@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, str] = {
     "send": "recipes.cli.send:send",
     "migrate": "recipes.cli.database:migrate",
     "serve": "recipes.cli.serve:serve",
+    "chaos": "recipes.cli.chaos:chaos",
 }
 
 
