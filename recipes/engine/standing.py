@@ -4,9 +4,11 @@ A lane keeps its events in order, but what takes may be on another one: of anoth
 service, or of an event that names the buyer differently.
 """
 
+import logging
 from datetime import datetime, timedelta
 
 from sqlalchemy import or_, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col
 
 from integrations import integration
@@ -14,6 +16,8 @@ from integrations.errors import Permanent
 from recipes.definition import Definition
 from recipes.engine.undone import taken_since
 from recipes.models import Event, LetThrough, Run
+
+logger = logging.getLogger(__name__)
 
 # What goes on as soon as its event is there costs no look: nobody leaves before that.
 _AT_ONCE = timedelta(seconds=1)
@@ -33,11 +37,22 @@ def too_late(session: Session, run: Run, event: Event, definition: Definition, *
     has_waited = run.attempt > 1 or run.step > 0 or now - event.received_at > _AT_ONCE
     if not (has_waited and _gives(definition, run.step)):
         return None
-    taken = taken_since(session, event, now=now)
+    taken = _taken_since(session, event, now)
     if taken is None or _is_let_through(session, run.event_id, run.id):
         return None
     # An earlier try may have given it, if the service took it and its answer was lost.
     return f"{taken} {'Nothing was given.' if run.attempt == 1 else 'It was not tried again.'}"
+
+
+def _taken_since(session: Session, event: Event, now: datetime) -> str | None:
+    try:
+        return taken_since(session, event, now=now)
+    except SQLAlchemyError:
+        raise
+    except Exception:
+        # One event that breaks its interpretation must not keep all others from being claimed.
+        logger.exception("whether event %s still stands cannot be told: it is taken to", event.id)
+        return None
 
 
 def _gives(definition: Definition, number: int) -> bool:

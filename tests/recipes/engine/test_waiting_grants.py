@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
+from sqlmodel import select
 
 from recipes import engine as runs
-from recipes.models import RunState
+from recipes.db import transaction
+from recipes.models import IdentityMemory, RunState
 from tests.integrations.vendor import Vendor, answer
 from tests.recipes.engine.kitchen import Kitchen, order, step
 
@@ -110,6 +112,20 @@ def test_what_a_paused_connection_held_gives_nothing(kitchen: Kitchen, mailchimp
     kitchen.work()
     assert _statuses(mailchimp) == ["active"]
     assert sorted(kitchen.states()) == [RunState.SKIPPED, RunState.SUCCEEDED, RunState.SUCCEEDED]
+
+
+def test_a_memory_that_makes_no_sense_keeps_nobody_else_from_being_claimed(kitchen: Kitchen) -> None:
+    """A claim is for all: were it to fail, nothing would be done for anyone any more."""
+    _grant(kitchen, kitchen.connect("mailchimp"))
+    kitchen.deliver("order.completed", order(1))
+    kitchen.deliver("order.refunded", _refund())
+    kitchen.deliver("order.completed", order(2, "joe@example.com"))
+    with transaction(kitchen.engine) as session:
+        memory = session.exec(select(IdentityMemory).where(IdentityMemory.about.contains("order_1"))).one()  # type: ignore[attr-defined]
+        memory.memory = {**memory.memory, "refunded_at": "the other day"}
+    kitchen.later(minutes=1)
+    kitchen.work()
+    assert kitchen.states() == [RunState.SUCCEEDED] * 2
 
 
 @pytest.mark.parametrize("way", ["run again", "run late"])
