@@ -103,6 +103,15 @@ def among(state: Any, states: Sequence[RunState]) -> ColumnElement[bool]:
     return condition
 
 
+class Kept(StrEnum):
+    """What becomes of the events that came while a recipe was off."""
+
+    OFFERED = "offered"  # while it is off, and then until the merchant's word
+    RUNNING = "running"  # the engine makes runs of them
+    DONE = "done"
+    LEFT = "left"
+
+
 class AttemptResult(StrEnum):
     """How one try ended."""
 
@@ -131,12 +140,21 @@ def _to(target: str, index: bool = True, nullable: bool = False) -> Any:
 
 
 class Merchant(SQLModel, table=True):
-    """One store and all that belongs to it."""
+    """One store and all that belongs to it. While it is suspended its events are kept and nothing runs."""
 
+    __table_args__ = (
+        Index(
+            "ix_merchant_suspended",
+            "id",
+            sqlite_where=text("suspended_at IS NOT NULL"),
+            postgresql_where=text("suspended_at IS NOT NULL"),
+        ),
+    )
     id: int | None = Field(default=None, primary_key=True)
     name: str
     time_zone: str = "UTC"
     created_at: datetime = _time()
+    suspended_at: datetime | None = _time(nullable=True)
 
 
 class Account(SQLModel, table=True):
@@ -214,6 +232,7 @@ class Event(SQLModel, table=True):
         Index(
             "ix_event_to_fan_out",
             "id",
+            "merchant_id",  # so that a suspended store's are passed over without being read
             sqlite_where=text("fanned_out_at IS NULL"),
             postgresql_where=text("fanned_out_at IS NULL"),
         ),
@@ -330,6 +349,36 @@ class Recipe(SQLModel, table=True):
     version: int = 1
     created_at: datetime = _time()
     deleted_at: datetime | None = _time(nullable=True)
+
+
+class OffPeriod(SQLModel, table=True):
+    """A time during which a recipe was off: what came from `since` on and before `until`; None while it lasts.
+
+    Its events are stored with the others. `next_event_id` is the first that is still to be looked at, once they are
+    to be run; of those before it `made` got a run, and `left_out` did not as they had been undone. `decided_at`: when
+    the merchant chose.
+    """
+
+    __tablename__ = "off_period"
+    __table_args__ = (
+        _among("kept", Kept),
+        Index("ix_off_period_recipe_id_since", "recipe_id", "since"),
+        Index(
+            "ix_off_period_running",
+            "id",
+            sqlite_where=text("kept = 'running'"),
+            postgresql_where=text("kept = 'running'"),
+        ),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    recipe_id: int = _to("recipe.id", index=False)
+    since: datetime = _time()
+    until: datetime | None = _time(nullable=True)
+    kept: str = Kept.OFFERED
+    next_event_id: int = 0
+    made: int = 0
+    left_out: int = 0
+    decided_at: datetime | None = _time(nullable=True)
 
 
 class RecipeVersion(SQLModel, table=True):

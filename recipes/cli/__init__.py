@@ -14,6 +14,7 @@ from recipes.refusal import Refusal
 COMMANDS: Mapping[str, str] = {
     "status": "recipes.cli.status:status",
     "account": "recipes.cli.account:account",
+    "store": "recipes.cli.store:store",
     "endpoint": "recipes.cli.endpoint:endpoint",
     "connection": "recipes.cli.connection:connection",
     "recipe": "recipes.cli.recipe:recipe",

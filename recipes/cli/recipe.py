@@ -87,6 +87,10 @@ def enable(work: Workplace, name: str, choices: Choices, dry_run: bool, merchant
         )
         on = cookbook.enable(session, owner, (saved.id if saved else draft.recipe_id) or 0, work.now())
     click.echo(f"{on.title}: on ({on.name}).")
+    with reading(work.engine) as session:
+        kept = cookbook.kept_events(session, owner, on.id or 0, work.now())
+    if kept.is_offered:
+        click.echo(f"{kept.sentence} See pocketwire recipe kept --help.")
 
 
 @recipe.command()
@@ -146,6 +150,31 @@ def _show_preview(work: Workplace, merchant_id: int, draft: cookbook.Draft) -> N
             click.echo(f"  {step.problem}")
         for label, value in step.fields:
             click.echo(f"  {label}: {value}")
+
+
+@recipe.command()
+@click.argument("name")
+@click.option("--run", "word", flag_value="run", help="Run them, in their order.")
+@click.option("--leave", "word", flag_value="leave", help="Leave them: they stay stored and are not run.")
+@for_merchant
+@click.pass_obj
+def kept(work: Workplace, name: str, word: str | None, merchant: str | None) -> None:
+    """Tell what came while a recipe was off; run it, or leave it.
+
+    \b
+    Example: pocketwire recipe kept review.created/slack-message --run
+    """
+    owner = work.merchant_id(merchant)
+    with transaction(work.engine) as session:
+        found = cookbook.find_recipe(session, owner, name)
+        if found is None:
+            raise Refused(f"{name} is not set up.")
+        if word is None:
+            said = cookbook.kept_events(session, owner, found.id or 0, work.now()).sentence
+        else:
+            decide = cookbook.run_kept if word == "run" else cookbook.leave_kept
+            said = decide(session, owner, found.id or 0, work.now())
+    click.echo(said or "Nothing that came while it was off waits for your word.")
 
 
 @recipe.command()

@@ -39,6 +39,7 @@ SET_BACK = timedelta(seconds=5)
 _RETENTION = "retention"
 LOOK_SECONDS = 1.0
 RETENTION_BEGINS = timedelta(minutes=5)
+KEPT_EVERY = timedelta(seconds=1)
 
 
 class EmbeddedClock:
@@ -72,6 +73,7 @@ class EmbeddedClock:
             now=now,
             jitter=lambda: random.uniform(-0.2, 0.2),  # noqa: S311 - spreads retries, guards nothing
         )
+        self._kept_at = datetime.min.replace(tzinfo=UTC)
         # By run: when its call began.
         self._under_way: dict[int, float] = {}
         # Held from a claim until what was claimed stands in `_under_way`.
@@ -153,6 +155,7 @@ class EmbeddedClock:
             with transaction(self._engine) as session:
                 runs.settle(session, returned, now=now)
                 fanned_out = runs.fan_out(session, now=now, limit=FAN_OUT_BATCH)
+                self._make_kept_runs(session, now)
                 claimed = self._claim(session, now, free) if free else []
             # Only a commit takes them off the list: a turn that fails is tried again with all of them.
             for performed in returned:
@@ -177,6 +180,13 @@ class EmbeddedClock:
         began = [at for run_id, at in self._under_way.items() if run_id not in back]
         quick = sum(self._monotonic() - at < QUICK_SECONDS for at in began)
         return min(self._settings.engine_threads - quick, self._most_calls - len(began))
+
+    def _make_kept_runs(self, session: Session, now: datetime) -> None:
+        """What was kept has waited: a part of it a second leaves the database to what comes in."""
+        # Whichever way: the time of day can be set back.
+        if abs(now - self._kept_at) >= KEPT_EVERY:
+            self._kept_at = now
+            runs.make_kept_runs(session, now=now)
 
     def _turn_safely(self) -> None:
         try:
@@ -231,7 +241,7 @@ class EmbeddedClock:
 
     def _has_work(self, now: datetime) -> bool:
         with reading(self._engine) as session:
-            return runs.has_work(session, now)
+            return runs.has_work(session, now) or runs.has_kept_work(session)
 
     def _perform(self, claimed: runs.Claimed) -> None:
         self._came_back.append(runs.perform(claimed, self._tools))

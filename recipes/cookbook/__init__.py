@@ -4,6 +4,7 @@ from recipes.cookbook.checking import ChangedMeanwhile, CookbookError, problems
 from recipes.cookbook.choosing import with_labels
 from recipes.cookbook.deleting import Deletion, delete, deletion
 from recipes.cookbook.drafts import Draft, StepDraft, another_draft, draft_from_prebuilt, draft_of_recipe, find_recipe
+from recipes.cookbook.kept import KeptEvents, kept_events, leave_kept, run_kept
 from recipes.cookbook.preview import Preview, PreviewStep, preview
 from recipes.cookbook.saving import Disabled, disable, enable, save, waits_for
 from recipes.cookbook.shelf import ShelfEntry, ShelfGroup, shelf
@@ -16,6 +17,7 @@ __all__ = [
     "Deletion",
     "Disabled",
     "Draft",
+    "KeptEvents",
     "Preview",
     "PreviewStep",
     "ShelfEntry",
@@ -32,8 +34,11 @@ __all__ = [
     "find_recipe",
     "forget_entered",
     "keep_entered",
+    "kept_events",
+    "leave_kept",
     "preview",
     "problems",
+    "run_kept",
     "save",
     "shelf",
     "unsaved_recipes",

@@ -13,6 +13,7 @@ from recipes.cookbook.checking import ChangedMeanwhile, CookbookError, problems
 from recipes.cookbook.drafts import Draft, StepDraft, definition_of, draft_of_recipe, find_recipe, version_of
 from recipes.cookbook.recent import recent_payloads
 from recipes.definition import Definition, Step
+from recipes.engine import keeping
 from recipes.models import OPEN_STATES, Connection, ConnectionState, Recipe, RecipeVersion, Run, RunState, among
 from recipes.vault import Vault
 
@@ -79,6 +80,7 @@ def _recipe(session: Session, merchant_id: int, draft: Draft, now: datetime) -> 
         recipe = find_recipe(session, merchant_id, name)
         if recipe is not None and draft.another:
             raise CookbookError({"title": f"There is already a recipe called “{draft.title}”: give it another title."})
+    is_new = recipe is None
     if recipe is None:
         recipe = Recipe(
             merchant_id=merchant_id, name=name, prebuilt=draft.prebuilt, event_type=draft.event, version=0,
@@ -91,6 +93,9 @@ def _recipe(session: Session, merchant_id: int, draft: Draft, now: datetime) -> 
     recipe.runs_on = draft.runs_on
     session.add(recipe)
     session.flush()
+    if is_new:
+        # What comes from now until it is first switched on is kept for it; what came before it was made is not.
+        keeping.begin(session, recipe, now)
     return recipe
 
 
@@ -137,8 +142,9 @@ def _add_version(session: Session, recipe: Recipe, definition: Definition, by: s
 
 
 def enable(session: Session, merchant_id: int, recipe_id: int, now: datetime) -> Recipe:
-    """Switches a recipe on: it takes the events that come from now on. Raises CookbookError.
+    """Switches a recipe on: it takes the events that come from now on; `kept_events` tells of those that came before.
 
+    Raises CookbookError.
     It is checked once more: a connection may have gone, or a field have become required, since it was saved.
     """
     recipe = find_recipe(session, merchant_id, recipe_id)
@@ -150,6 +156,7 @@ def enable(session: Session, merchant_id: int, recipe_id: int, now: datetime) ->
     found = problems(session, merchant_id, draft, recent_payloads(session, merchant_id, draft.event, draft.runs_on))
     if found:
         raise CookbookError(found)
+    keeping.end(session, recipe, now)
     recipe.enabled = True
     recipe.enabled_at = now
     session.add(recipe)
@@ -175,14 +182,19 @@ def disable(
 ) -> Disabled:
     """Switches a recipe off: it takes no new events. Its runs that wait finish, unless `cancel_waiting`; `why` is kept.
 
-    A run in the middle of a call finishes in any case. Raises CookbookError if there is no such recipe.
+    Waiting, too, are those of events that came before and have no run yet. A run in the middle of a call finishes in
+    any case. Raises CookbookError if there is no such recipe.
     """
     recipe = find_recipe(session, merchant_id, recipe_id)
     if recipe is None:
         raise CookbookError({"": "There is no such recipe."})
+    if recipe.enabled:
+        keeping.begin(session, recipe, now)
     recipe.enabled = False
     session.add(recipe)
     session.flush()
+    if cancel_waiting:
+        keeping.forget_unmade(session, recipe)
     cancelled = _cancel_waiting(session, recipe_id, now, why) if cancel_waiting else 0
     under_way = session.exec(
         select(func.count()).where(col(Run.recipe_id) == recipe_id, among(col(Run.state), OPEN_STATES))

@@ -6,11 +6,13 @@ A clock (`recipes/clocks/`) decides who calls these and when; the run table is t
 from recipes.engine.claiming import Claimed, claim
 from recipes.engine.fanning_out import fan_out, has_work
 from recipes.engine.holding import hold, refused_reason, release
+from recipes.engine.kept import has_kept_work, make_kept_runs
 from recipes.engine.limits import Limits
 from recipes.engine.performing import Performed, Tools, ever_barer, perform
 from recipes.engine.recovering import extend_leases, mend_due_times, recover
 from recipes.engine.requests import RunRequestError, UndoneSince, cancel, is_late, mark_done, run_again, run_late
 from recipes.engine.settling import settle
+from recipes.engine.suspending import resume, suspend
 
 __all__ = [
     "Claimed",
@@ -24,16 +26,20 @@ __all__ = [
     "ever_barer",
     "extend_leases",
     "fan_out",
+    "has_kept_work",
     "has_work",
     "hold",
     "is_late",
+    "make_kept_runs",
     "mark_done",
     "mend_due_times",
     "perform",
     "recover",
     "refused_reason",
     "release",
+    "resume",
     "run_again",
     "run_late",
     "settle",
+    "suspend",
 ]

@@ -13,6 +13,7 @@ from recipes.definition import Definition
 from recipes.engine.lanes import lock_of
 from recipes.engine.limits import Limits
 from recipes.engine.standing import too_late
+from recipes.engine.suspending import suspended
 from recipes.models import (
     DUE_STATES,
     OPEN_STATES,
@@ -114,10 +115,13 @@ def _connections_due(session: Session, now: datetime) -> Sequence[tuple[int | No
         .distinct()
         .subquery()
     )
+    is_active = and_(
+        col(Connection.state) == ConnectionState.ACTIVE, col(Connection.merchant_id).not_in(suspended(session))
+    )
     found = session.execute(
         select(due.c.connection_id, col(Connection.app))
         .outerjoin(Connection, col(Connection.id) == due.c.connection_id)
-        .where(or_(col(Connection.id).is_(None), col(Connection.state) == ConnectionState.ACTIVE))
+        .where(or_(col(Connection.id).is_(None), is_active))
     )
     return [(connection_id, app or "") for connection_id, app in found]
 

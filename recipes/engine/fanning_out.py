@@ -1,4 +1,4 @@
-"""A run for every recipe that is on for an event."""
+"""A run for every recipe that was on when an event came."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,17 +6,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, or_, select, update
 from sqlmodel import Session, col
 
 from recipes.definition import Definition
+from recipes.engine.keeping import was_on
 from recipes.engine.lanes import lane_of
+from recipes.engine.suspending import suspended
 from recipes.events import names_that_run
 from recipes.models import (
     DUE_STATES,
     Connection,
     ConnectionState,
     Event,
+    OffPeriod,
     Recipe,
     RecipeVersion,
     Run,
@@ -38,37 +41,41 @@ _TO_FAN_OUT = (
 
 
 @dataclass(frozen=True)
-class _Cook:
-    """A recipe that is on, with the version in use."""
+class Cook:
+    """A recipe with the version in use, and when it was off lately."""
 
     recipe: Recipe
     version_id: int
     definition: Definition
+    off: Sequence[OffPeriod] = ()
 
 
 def has_work(session: Session, now: datetime) -> bool:
     """Whether an event waits to be fanned out or a run is due: a look that takes no lock."""
-    if session.execute(select(_EVENT.c.id).where(_EVENT.c.fanned_out_at.is_(None)).limit(1)).first():
+    if session.execute(_waiting(session, _EVENT.c.id).limit(1)).first():
         return True
     due = select(col(Run.id)).where(among(col(Run.state), DUE_STATES), col(Run.due_at) <= now)
     return session.execute(due.limit(1)).first() is not None
 
 
 def fan_out(session: Session, *, now: datetime, limit: int = 500) -> int:
-    """Makes the runs for up to `limit` events, oldest first; the number of events. Safe to repeat."""
-    events = session.execute(
-        select(*_TO_FAN_OUT).where(_EVENT.c.fanned_out_at.is_(None)).order_by(_EVENT.c.id).limit(limit)
-    ).all()
+    """Makes the runs for up to `limit` events, oldest first; the number of events. Safe to repeat.
+
+    An event runs the recipes that were on when it was received, whatever became of them since. What came while a
+    recipe was off stays stored and is not run behind the merchant's back. A suspended store's events wait.
+    """
+    events = session.execute(_waiting(session, *_TO_FAN_OUT).order_by(_EVENT.c.id).limit(limit)).all()
     if not events:
         return 0
-    cooks = _cooks(session, {event.merchant_id for event in events})
-    paused = _paused(session, cooks.values())
+    oldest = min(event.received_at for event in events)
+    cooks = _cooks(session, {event.merchant_id for event in events}, oldest)
+    paused = paused_among(session, (cook.definition for group in cooks.values() for cook in group))
     rows = [
-        _run(event, cook, paused, now)
+        run_of(event, cook, paused, now)
         for event in events
         for name in names_that_run(event.type)
         for cook in cooks.get((event.merchant_id, name), ())
-        if _takes(cook.recipe, event)
+        if takes(cook.recipe, event) and was_on(cook.recipe, cook.off, event)
     ]
     if rows:
         session.connection().execute(insert(Run), rows)
@@ -76,25 +83,41 @@ def fan_out(session: Session, *, now: datetime, limit: int = 500) -> int:
     return len(events)
 
 
-def _cooks(session: Session, merchants: Iterable[int]) -> Mapping[tuple[int, str], Sequence[_Cook]]:
+def _waiting(session: Session, *columns: Any) -> Any:
+    waiting = select(*columns).where(_EVENT.c.fanned_out_at.is_(None))
+    if not_now := suspended(session):
+        waiting = waiting.where(_EVENT.c.merchant_id.not_in(not_now))
+    return waiting
+
+
+def _cooks(session: Session, merchants: Iterable[int], oldest: datetime) -> Mapping[tuple[int, str], Sequence[Cook]]:
+    """Every recipe that is on or was on when the oldest event came."""
+    off: dict[int, list[OffPeriod]] = defaultdict(list)
+    lately = or_(col(OffPeriod.until) > oldest, col(OffPeriod.until).is_(None) & (col(OffPeriod.since) > oldest))
+    of_merchants = select(col(Recipe.id)).where(col(Recipe.merchant_id).in_(merchants))
+    for period in session.execute(
+        select(OffPeriod).where(col(OffPeriod.recipe_id).in_(of_merchants), lately)
+    ).scalars():
+        off[period.recipe_id].append(period)
     found = session.execute(
         select(Recipe, RecipeVersion)
         .join(
             RecipeVersion,
             (col(RecipeVersion.recipe_id) == col(Recipe.id)) & (col(RecipeVersion.version) == col(Recipe.version)),
         )
-        .where(col(Recipe.merchant_id).in_(merchants), col(Recipe.enabled))
+        .where(col(Recipe.merchant_id).in_(merchants), or_(col(Recipe.enabled), col(Recipe.id).in_(off)))
         .order_by(col(Recipe.id))
     ).all()
-    cooks: dict[tuple[int, str], list[_Cook]] = defaultdict(list)
+    cooks: dict[tuple[int, str], list[Cook]] = defaultdict(list)
     for recipe, version in found:
         definition = Definition.model_validate(version.definition)
-        cooks[recipe.merchant_id, recipe.event_type].append(_Cook(recipe, version.id, definition))
+        cooks[recipe.merchant_id, recipe.event_type].append(Cook(recipe, version.id, definition, off[recipe.id]))
     return cooks
 
 
-def _paused(session: Session, cooks: Iterable[Sequence[_Cook]]) -> set[int]:
-    used = {cook.definition.steps[0].connection_id for group in cooks for cook in group}
+def paused_among(session: Session, definitions: Iterable[Definition]) -> set[int]:
+    """Those of the connections that the definitions begin with which are paused."""
+    used = {definition.steps[0].connection_id for definition in definitions}
     found = session.execute(
         select(col(Connection.id)).where(
             col(Connection.id).in_([each for each in used if each is not None]),
@@ -104,14 +127,13 @@ def _paused(session: Session, cooks: Iterable[Sequence[_Cook]]) -> set[int]:
     return set(found.scalars())
 
 
-def _takes(recipe: Recipe, event: Any) -> bool:
-    if recipe.runs_on not in (RunsOn.BOTH, event.mode):
-        return False
-    # What came while the recipe was off stays stored and is not run behind the merchant's back.
-    return recipe.enabled_at is None or event.received_at >= recipe.enabled_at
+def takes(recipe: Recipe, event: Any) -> bool:
+    """Whether the recipe is for the side of the store that the event is of."""
+    return recipe.runs_on in (RunsOn.BOTH, event.mode)
 
 
-def _run(event: Any, cook: _Cook, paused: set[int], now: datetime) -> dict[str, Any]:
+def run_of(event: Any, cook: Cook, paused: set[int], now: datetime) -> dict[str, Any]:
+    """The row of a new run, at its first step; held if that step's connection is `paused`."""
     step = cook.definition.steps[0]
     return {
         "merchant_id": event.merchant_id,

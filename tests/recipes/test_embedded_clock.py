@@ -5,14 +5,14 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 from sqlmodel import select
 
 from recipes.clients import ClientCache
 from recipes.clocks.embedded import EmbeddedClock
-from recipes.db import reading
+from recipes.db import reading, transaction
 from recipes.mail import Mailer
-from recipes.models import LedgerRow, Run, RunState
+from recipes.models import Event, Kept, LedgerRow, OffPeriod, Run, RunState
 from recipes.settings import Settings
 from recipes.vault import Vault
 from tests.conftest import NOW
@@ -212,3 +212,25 @@ def test_a_clock_that_is_set_back_keeps_no_run_waiting(
     eventually(lambda: kitchen.states() == [RunState.SUCCEEDED], "the retry")
     clock.stop()
     thread.join(10)
+def test_what_was_kept_is_run_a_part_a_second(
+    kitchen: Kitchen, engine: Engine, vault: Vault, settings: Settings
+) -> None:
+    """One transaction does not make thousands of runs, and one after another would leave deliveries no room."""
+    clock = EmbeddedClock(engine, settings, ClientCache(vault, {}), Mailer(settings), now=lambda: kitchen.now)
+    recipes = [
+        kitchen.recipe("order.completed", step("ledger", "put_row", None, key="k", columns={"A": "1"}))
+        for _ in range(2)
+    ]
+    kitchen.deliver("order.completed", order(1))
+    with transaction(engine) as session:
+        session.execute(update(Event).values(fanned_out_at=kitchen.now))
+        for recipe in recipes:
+            session.add(OffPeriod(recipe_id=recipe, since=kitchen.now, kept=Kept.RUNNING))
+    made = []
+    for seconds in (0, 0.5, 0.5):
+        kitchen.later(seconds=seconds)
+        clock.turn()
+        made.append(len(kitchen.runs()))
+    clock.stop()
+    clock.run()
+    assert made == [1, 1, 2]

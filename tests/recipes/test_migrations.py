@@ -142,6 +142,29 @@ def test_numbers_of_connections_that_are_gone_do_not_come_back(empty: Engine) ->
         assert connection.execute(text("SELECT name FROM connection ORDER BY id")).scalars().all() == ["Ours", "Theirs"]
 
 
+def test_what_came_before_is_treated_as_it_was_then(empty: Engine) -> None:
+    """A recipe that is off is off from the day it was made; what comes from now on is kept for it, nothing older."""
+    _migrate_to(empty, "0004")
+    with empty.begin() as connection:
+        for statement in (
+            "INSERT INTO merchant VALUES (1, 'Acme', 'UTC', '2026-07-24')",
+            "INSERT INTO endpoint (id, merchant_id, mode, token, created_at) VALUES (1, 1, 'live', 't', '2026-07-24')",
+            "INSERT INTO event (id, merchant_id, endpoint_id, mode, type, origin, standing, standing_reason, "
+            "occurred_at, received_at, body) VALUES (5, 1, 1, 'live', 'order.completed', 'webhook', 'ready', '', "
+            "'2026-07-24', '2026-07-24', x'7b7d')",
+            "INSERT INTO recipe VALUES (1, 1, 'a', 'A', NULL, 'a', 'both', 1, '2026-07-25', 2, '2026-07-24', NULL)",
+            "INSERT INTO recipe VALUES (2, 1, 'b', 'B', NULL, 'b', 'both', 0, NULL, 2, '2026-07-24', NULL)",
+        ):
+            connection.execute(text(statement))
+    migrate(empty)
+    with empty.connect() as connection:
+        periods = connection.execute(
+            text("SELECT recipe_id, kept, until IS NULL, next_event_id, date(since) FROM off_period ORDER BY id")
+        ).all()
+        assert [tuple(row[:4]) for row in periods] == [(1, "left", 0, 0), (2, "left", 0, 0), (2, "offered", 1, 6)]
+        assert [row[4] for row in periods[:2]] == ["2026-07-24"] * 2
+
+
 def test_a_database_of_a_later_version_is_refused_in_a_sentence(empty: Engine) -> None:
     migrate(empty)
     with empty.begin() as connection:

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event, update
 from sqlmodel import Session
 
-from recipes import connections, ledger
+from recipes import connections, cookbook, ledger
 from recipes import engine as runs
 from recipes.db import transaction
+from recipes.engine import keeping
 from recipes.engine.undone import undone_since
 from recipes.models import Event, Recipe
 from tests.conftest import NOW
@@ -18,6 +20,8 @@ from tests.recipes.engine.kitchen import Kitchen, order, step
 
 ASKED: dict[str, Callable[[Session, int, int], Any]] = {
     "whether there is work": lambda session, mine, number: runs.has_work(session, NOW),
+    "whether what was kept is to be run": lambda session, mine, number: runs.has_kept_work(session),
+    "what was kept": lambda session, mine, number: _kept(session, mine),
     "claim": lambda session, mine, number: runs.claim(session, now=NOW, lease="x", limits=runs.Limits(), limit=8),
     "recover": lambda session, mine, number: runs.recover(session, now=NOW),
     "hold": lambda session, mine, number: runs.hold(session, number, reason="…", now=NOW),
@@ -30,6 +34,8 @@ ASKED: dict[str, Callable[[Session, int, int], Any]] = {
     "whether a sale was undone": lambda session, mine, number: undone_since(session, _event(session, 1), now=NOW),
     "whether a refund was undone": lambda session, mine, number: undone_since(session, _event(session, 2), now=NOW),
     "whether an event is late": lambda session, mine, number: runs.is_late(session, _event(session, 4)),
+    "suspend": lambda session, mine, number: runs.suspend(session, mine, now=NOW),
+    "resume": lambda session, mine, number: runs.resume(session, mine, now=NOW),
     "whether runs need a connection": lambda session, mine, number: connections.remove(session, mine, number),
 }
 
@@ -37,6 +43,17 @@ ASKED: dict[str, Callable[[Session, int, int], Any]] = {
 def _event(session: Session, number: int) -> Event:
     """1 is a sale, 2 its refund, 4 another sale that came after its refund."""
     return session.get_one(Event, number)
+
+
+def _kept(session: Session, mine: int) -> None:
+    """Switched off, on again, told, and the first of it run."""
+    recipe = session.get_one(Recipe, 1)
+    recipe.enabled = True
+    keeping.begin(session, recipe, NOW)
+    keeping.end(session, recipe, NOW + timedelta(days=1))
+    assert cookbook.kept_events(session, mine, 1, NOW).count == 0
+    cookbook.run_kept(session, mine, 1, NOW)
+    runs.make_kept_runs(session, now=NOW)
 
 
 @contextmanager
@@ -76,6 +93,20 @@ def test_no_statement_reads_all_runs_or_events(kitchen: Kitchen, plans: list[str
     plans.clear()
     with transaction(kitchen.engine) as session:
         ASKED[name](session, kitchen.endpoint.merchant_id, number)
+    _assert_none_reads_all(plans)
+
+
+def test_nor_does_fanning_out_past_a_suspended_stores_events(kitchen: Kitchen, plans: list[str]) -> None:
+    """They are passed over in the index of what waits; none is read."""
+    kitchen.deliver("order.completed", order(1))
+    with transaction(kitchen.engine) as session:
+        runs.suspend(session, kitchen.endpoint.merchant_id, now=NOW)
+    plans.clear()
+    with transaction(kitchen.engine) as session:
+        assert not runs.has_work(session, NOW)
+        assert runs.fan_out(session, now=NOW) == 0
+    waiting = [plan for plan in plans if "ix_event_to_fan_out" in plan]
+    assert len(waiting) == 2
     _assert_none_reads_all(plans)
 
 

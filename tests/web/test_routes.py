@@ -20,6 +20,7 @@ OWNED: dict[str, dict[str, Any]] = {
     "connections.remove": {"connection_id": "connection_id"},
     "recipes.delete": {"recipe_id": "recipe_id"},
     "recipes.edit": {"recipe_id": "recipe_id"},
+    "recipes.kept": {"recipe_id": "recipe_id"},
     "recipes.switch": {"recipe_id": "recipe_id"},
     "runs.run": {"run_id": "run_id"},
     "runs.again": {"run_id": "run_id"},
@@ -52,6 +53,7 @@ EVERYBODYS: dict[str, dict[str, Any]] = {
 # What a form needs so that the owner is not turned down for another reason.
 ENTERED: dict[str, dict[str, object]] = {
     "account.switch": {"merchant": "merchant_id"},
+    "recipes.kept": {"do": "leave"},
     "setup.send_sample": {"event": "order.completed"},
 }
 

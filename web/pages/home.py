@@ -12,7 +12,7 @@ from recipes.db import reading
 from recipes.endpoints import find_endpoint
 from recipes.models import Mode
 from web.display import count
-from web.site import merchant_id, site
+from web.site import merchant, merchant_id, site
 
 blueprint = Blueprint("home", __name__)
 
@@ -107,6 +107,8 @@ def _truth(
 ) -> Truth:
     on = sum(entry.enabled for entry in entries)
     events = f"{count(counted.events, 'event')} in the last 7 days."
+    if merchant().suspended_at is not None:
+        return Truth("wait", "Nothing runs while the store is suspended.", f"{_recipes(on)} {events}")
     if items:
         return Truth("bad", f"{count(len(items), 'thing needs', 'things need')} you.", f"{_recipes(on)} {events}")
     if is_starting:

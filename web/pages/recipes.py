@@ -106,9 +106,16 @@ def switch(recipe_id: int) -> ResponseReturnValue:
         sentence = _switched(recipe_id, is_on)
     except cookbook.CookbookError as error:
         return _answer(not is_on, str(error), url_for("recipes.edit", recipe_id=recipe_id), is_fine=False)
-    if request.form.get("back") == "edit":
-        return _answer(is_on, sentence, url_for("recipes.edit", recipe_id=recipe_id))
+    # What came while it was off is asked about on the recipe's own page.
+    asks = is_on and _kept(recipe_id).is_offered
+    if asks or request.form.get("back") == "edit":
+        return _answer(is_on, sentence, url_for("recipes.edit", recipe_id=recipe_id), asks=asks)
     return _answer(is_on, sentence, url_for("recipes.shelf", _anchor=f"recipe-{recipe_id}"))
+
+
+def _kept(recipe_id: int) -> cookbook.KeptEvents:
+    with reading(site().engine) as session:
+        return cookbook.kept_events(session, merchant_id(), recipe_id, site().now())
 
 
 def _switched(recipe_id: int, is_on: bool) -> str:
@@ -127,11 +134,31 @@ def _from_now_on(session: Session, recipe: Recipe) -> str:
     return f"it takes the events that come from now on.{waits}"
 
 
-def _answer(is_on: bool, sentence: str, url: str, *, is_fine: bool = True) -> ResponseReturnValue:
+def _answer(is_on: bool, sentence: str, url: str, *, is_fine: bool = True, asks: bool = False) -> ResponseReturnValue:
+    """asks: the page at `url` asks something, so the script shows it as well."""
     if request.accept_mimetypes.best == "application/json":
-        return {"on": is_on, "sentence": sentence, "url": url}, 200 if is_fine else 422
+        return {"on": is_on, "sentence": sentence, "url": url, "asks": asks}, 200 if is_fine else 422
     flash(sentence, "success" if is_fine else "error")
     return redirect(url)
+
+
+@blueprint.post("/<int:recipe_id>/kept")
+def kept(recipe_id: int) -> ResponseReturnValue:
+    """Runs what came while a recipe was off, or leaves it (`do`)."""
+    decide = {"run": cookbook.run_kept, "leave": cookbook.leave_kept}.get(request.form.get("do", ""))
+    with reading(site().engine) as session:
+        recipe = cookbook.find_recipe(session, merchant_id(), recipe_id)
+    if recipe is None:
+        abort(404)
+    if decide is None:
+        abort(400)
+    try:
+        with transaction(site().engine) as session:
+            flash(decide(session, merchant_id(), recipe_id, site().now()), "success")
+    except cookbook.CookbookError as error:
+        flash(str(error), "error")
+    site().wake()
+    return redirect(url_for("recipes.edit", recipe_id=recipe_id))
 
 
 @blueprint.route("/<int:recipe_id>/delete", methods=["GET", "POST"])
@@ -249,6 +276,7 @@ def _page(
         waiting: Sequence[ledger.RunLine] = ()
         if recipe is not None and not recipe.enabled:
             waiting = ledger.runs_page(session, merchant_id(), limit=1, states=OPEN_STATES, recipe_id=recipe.id).items
+    kept = _kept(recipe.id) if recipe is not None and recipe.id is not None else None
     places = editor.places(draft)
     return render_template(
         "recipes/edit.html",
@@ -269,6 +297,7 @@ def _page(
         operators=editor.operators(),
         preview=preview,
         waiting=waiting,
+        kept=kept,
     )
 
 

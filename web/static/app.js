@@ -38,9 +38,15 @@ document.addEventListener("submit", async (event) => {
   try {
     const answer = await fetch(form.action, { method: "POST", body: new FormData(form), headers: { Accept: "application/json" } });
     const said = await answer.json();
-    if (!answer.ok) {
+    const kept = document.getElementById("kept");
+    if (!answer.ok || (said.asks && !kept)) {
       location.assign(said.url);
       return;
+    }
+    if (kept) {
+      // What the page asks now is taken from it anew: the rest holds what was entered.
+      const page = await (await fetch(location.href)).text();
+      kept.replaceWith(new DOMParser().parseFromString(page, "text/html").getElementById("kept"));
     }
     button.setAttribute("aria-checked", String(said.on));
     button.querySelector(".switch-word").textContent = said.on ? "On" : "Off";

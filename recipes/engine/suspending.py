@@ -1,0 +1,47 @@
+"""A suspended store's events are taken and kept, and nothing of it runs until it is resumed."""
+
+from datetime import datetime
+
+from sqlalchemy import Select, select, update
+from sqlmodel import Session, col
+
+from recipes.models import DUE_STATES, OPEN_STATES, Connection, ConnectionState, Merchant, Run, RunState, among
+
+
+def suspended(session: Session) -> list[int]:
+    """The stores that are suspended."""
+    return list(session.execute(select(col(Merchant.id)).where(col(Merchant.suspended_at).is_not(None))).scalars())
+
+
+def suspend(session: Session, merchant_id: int, *, now: datetime) -> None:
+    """Suspends a store: its events wait to be fanned out, its runs are held; one in the middle of a call finishes."""
+    session.execute(update(Merchant).where(col(Merchant.id) == merchant_id).values(suspended_at=now))
+    session.execute(
+        update(Run)
+        .where(col(Run.connection_id).in_(_connections(merchant_id)), among(col(Run.state), DUE_STATES))
+        .values(state=RunState.HELD)
+    )
+
+
+def resume(session: Session, merchant_id: int, *, now: datetime) -> int:
+    """Lets a store run again; the number of runs that were held. Those of paused connections wait on.
+
+    The events that came meanwhile are fanned out from here on, oldest first; the claim keeps the runs in their order.
+    """
+    session.execute(update(Merchant).where(col(Merchant.id) == merchant_id).values(suspended_at=None))
+    active = _connections(merchant_id).where(col(Connection.state) == ConnectionState.ACTIVE)
+    resumed = session.execute(
+        update(Run)
+        .where(
+            col(Run.connection_id).in_(active),
+            among(col(Run.state), OPEN_STATES),
+            col(Run.state) == RunState.HELD,
+        )
+        .values(state=RunState.QUEUED, due_at=now)
+        .returning(col(Run.id))
+    )
+    return len(resumed.all())
+
+
+def _connections(merchant_id: int) -> Select[int | None]:
+    return select(col(Connection.id)).where(col(Connection.merchant_id) == merchant_id)

@@ -1,0 +1,37 @@
+"""From a terminal: what came while a recipe was off, and stores that are suspended."""
+
+from datetime import timedelta
+
+from sqlmodel import select
+
+from recipes import cookbook
+from recipes.db import transaction
+from recipes.models import Endpoint, Merchant, Recipe
+from tests.conftest import NOW
+from tests.recipes.terminal import POST_REVIEW, Terminal
+from tests.web.conftest import add_event
+
+
+def test_what_came_while_a_recipe_was_off_is_told_and_run(reviews: Terminal, slack: Vendor) -> None:
+    """Switching on tells of it; the word is a command of its own."""
+    reviews.do("recipe", "enable", POST_REVIEW, "--set", "channel=C2")
+    earlier, later = NOW - timedelta(hours=2), NOW - timedelta(hours=1)
+    with transaction(reviews.work.engine) as session:
+        recipe = session.exec(select(Recipe)).one()
+        cookbook.disable(session, recipe.merchant_id, recipe.id or 0, earlier)
+        endpoint = session.exec(select(Endpoint)).one()
+        add_event(session, session.get_one(Merchant, recipe.merchant_id), endpoint, later)
+    assert "1 event came while this was off: run it? See pocketwire" in reviews.do("recipe", "enable", POST_REVIEW)
+    assert reviews.do("recipe", "kept", POST_REVIEW) == "1 event came while this was off: run it?\n"
+    assert "in the order in which they came" in reviews.do("recipe", "kept", POST_REVIEW, "--run")
+    assert "is being run" in reviews.do("recipe", "kept", POST_REVIEW)
+    assert "any more" in reviews.refused("recipe", "kept", POST_REVIEW, "--leave")
+    assert "is not set up" in reviews.refused("recipe", "kept", "order.completed/slack-message")
+
+
+def test_a_store_is_suspended_and_resumed(terminal: Terminal) -> None:
+    assert "what comes in is kept" in terminal.do("store", "suspend", "My store")
+    assert "suspended already, since 24 July 2026" in terminal.refused("store", "suspend", "My store")
+    assert "goes on" in terminal.do("store", "resume", "My store")
+    assert terminal.refused("store", "resume", "My store") == "Error: My store is not suspended.\n"
+    assert "There is no store called Elsewhere." in terminal.refused("store", "suspend", "Elsewhere")
