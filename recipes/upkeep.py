@@ -5,12 +5,13 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Engine, delete, func, select
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import col
+from sqlmodel import Session, col
 
 from integrations import integration
 from recipes import engine as runs
 from recipes.db import reading, transaction
 from recipes.inbox import bring_in
+from recipes.ledger import silences
 from recipes.mail import Mailer
 from recipes.models import (
     OPEN_STATES,
@@ -18,6 +19,7 @@ from recipes.models import (
     Connection,
     ConnectionState,
     Membership,
+    Merchant,
     Notice,
     Run,
     RunState,
@@ -73,12 +75,7 @@ def send_notices(engine: Engine, mailer: Mailer, public_url: str, now: datetime)
                     col(Run.state) == RunState.HELD,
                 )
             ).scalar_one()
-            people = session.execute(
-                select(col(Account.email))
-                .join(Membership, col(Membership.account_id) == col(Account.id))
-                .where(col(Membership.merchant_id) == connection.merchant_id)
-            ).scalars()
-            addresses = list(people)
+            addresses = _addresses(session, connection.merchant_id)
         waiting = "1 run is waiting" if held == 1 else f"{held} runs are waiting"
         delivered = [
             mailer.send(
@@ -97,6 +94,35 @@ def send_notices(engine: Engine, mailer: Mailer, public_url: str, now: datetime)
         else:
             sent += 1
     return sent
+
+
+def notice_silences(engine: Engine, mailer: Mailer, public_url: str, now: datetime) -> int:
+    """Tells merchants once, by mail, of each thing that has gone quiet; the number of notices."""
+    with reading(engine) as session:
+        merchants = session.execute(select(col(Merchant.id)).order_by(col(Merchant.id))).scalars().all()
+    return sum(_notice_silences(engine, mailer, public_url, merchant_id, now) for merchant_id in merchants)
+
+
+def _notice_silences(engine: Engine, mailer: Mailer, public_url: str, merchant_id: int, now: datetime) -> int:
+    with reading(engine) as session:
+        quiet = silences(session, merchant_id, now)
+        told = select(col(Notice.about)).where(
+            col(Notice.merchant_id) == merchant_id, col(Notice.about).in_([each.about for each in quiet])
+        )
+        told_of = set(session.execute(told).scalars())
+        quiet = [each for each in quiet if each.about not in told_of]
+        addresses = _addresses(session, merchant_id) if quiet else []
+    for each in quiet:
+        with transaction(engine) as session:
+            session.add(Notice(merchant_id=merchant_id, about=each.about, created_at=now))
+        for address in addresses:
+            mailer.send(address, subject=each.sentence, text=f"{each.sentence}\n\n{each.note}\n\n{public_url}/\n")
+    return len(quiet)
+
+
+def _addresses(session: Session, merchant_id: int) -> list[str]:
+    people = select(col(Account.email)).join(Membership, col(Membership.account_id) == col(Account.id))
+    return list(session.execute(people.where(col(Membership.merchant_id) == merchant_id)).scalars())
 
 
 def _about(connection: Connection) -> str:

@@ -256,6 +256,7 @@ class EmbeddedClock:
             (60, self.recover_lost),
             (60, self.try_unwritten),
             (60, lambda: upkeep.send_notices(self._engine, self._mailer, self._settings.public_url, self._now())),
+            (900, lambda: upkeep.notice_silences(self._engine, self._mailer, self._settings.public_url, self._now())),
         ):
             scheduler.add_job(job, "interval", seconds=seconds)
         # Not a day from now: a service that is started anew every day would never come to it.

@@ -8,6 +8,7 @@ from recipes.ledger.counters import Counters, counters, has_succeeded
 from recipes.ledger.events import EventDetail, EventLine, event_detail, events_page
 from recipes.ledger.leaving import leave_event
 from recipes.ledger.pages import LARGEST_PAGE, Page
+from recipes.ledger.quiet import Silence, silences
 from recipes.ledger.runs import (
     STATE_WORDS,
     AttemptLine,
@@ -32,6 +33,7 @@ __all__ = [
     "Page",
     "RunDetail",
     "RunLine",
+    "Silence",
     "StepLine",
     "Table",
     "TableLine",
@@ -46,6 +48,7 @@ __all__ = [
     "run_detail",
     "runs_of_event",
     "runs_page",
+    "silences",
     "table",
     "table_csv",
     "table_row",

@@ -12,6 +12,8 @@ from integrations import integration
 from recipes.endpoints import EARLIER_SECRET, on_earlier_secret
 from recipes.events import event_type
 from recipes.ledger.leaving import is_left
+from recipes.ledger.quiet import SilenceKind, silences
+from recipes.ledger.times import day
 from recipes.models import (
     OPEN_STATES,
     TROUBLED_STATES,
@@ -40,6 +42,16 @@ class Fix(StrEnum):
     SET_SECRET = "set_secret"  # noqa: S105 - a word; endpoint_id, mode
     LOOK_AT_RUNS = "look_at_runs"  # recipe_id, run_id (the latest), state
     LOOK_AT_EVENT = "look_at_event"  # event_id
+    LOOK_AT_ADDRESS = "look_at_address"  # endpoint_id, mode
+    LOOK_AT_RECIPE = "look_at_recipe"  # recipe_id
+    LOOK_AT_WAITING = "look_at_waiting"
+
+
+_LOOK = {
+    SilenceKind.ENGINE: Fix.LOOK_AT_WAITING,
+    SilenceKind.STORE: Fix.LOOK_AT_ADDRESS,
+    SilenceKind.RECIPE: Fix.LOOK_AT_RECIPE,
+}
 
 
 @dataclass(frozen=True)
@@ -67,6 +79,7 @@ def needs_attention(session: Session, merchant_id: int, now: datetime) -> list[A
     """Everything that needs the merchant, the gravest first; empty if all is well."""
     return [
         *_paused_connections(session, merchant_id),
+        *_silences(session, merchant_id, now),
         *_endpoints(session, merchant_id, now),
         *_troubled_runs(session, merchant_id, RunState.UNSURE),
         *_troubled_runs(session, merchant_id, RunState.FAILED),
@@ -114,6 +127,21 @@ def _runs(count: int, singular: str, plural: str) -> str:
     return f"1 run {singular}" if count == 1 else f"{count} runs {plural}"
 
 
+def _silences(session: Session, merchant_id: int, now: datetime) -> list[Attention]:
+    return [
+        Attention(
+            kind=each.kind,
+            sentence=each.sentence,
+            note=each.note,
+            fix=_LOOK[each.kind],
+            endpoint_id=each.endpoint_id,
+            mode=each.mode,
+            recipe_id=each.recipe_id,
+        )
+        for each in silences(session, merchant_id, now)
+    ]
+
+
 def _endpoints(session: Session, merchant_id: int, now: datetime) -> list[Attention]:
     found = select(Endpoint).where(Endpoint.merchant_id == merchant_id).order_by(col(Endpoint.mode))
     zone = ZoneInfo(session.get_one(Merchant, merchant_id).time_zone)
@@ -155,7 +183,7 @@ def _refused(session: Session, endpoint: Endpoint, zone: ZoneInfo, now: datetime
     return [
         Attention(
             kind="deliveries_refused",
-            sentence=f"{_deliveries(refused, endpoint)} since {_day(refused.first_at, zone)}: {refused.reason}.",
+            sentence=f"{_deliveries(refused, endpoint)} since {day(refused.first_at, zone)}: {refused.reason}.",
             note="Check that the signing secret here is the one that Pocketsflow shows.",
             count=refused.count,
             fix=Fix.SET_SECRET,
@@ -176,18 +204,13 @@ def _earlier_secret(session: Session, endpoint: Endpoint, zone: ZoneInfo, now: d
             kind="earlier_secret",
             sentence="Pocketsflow still signs with an earlier secret than the one pasted last.",
             note=f"Paste the one that it shows for this address. The earlier one is good until {there:%H:%M} on "
-            f"{_day(endpoint.previous_until, zone)}; after that its deliveries would be refused.",
+            f"{day(endpoint.previous_until, zone)}; after that its deliveries would be refused.",
             count=counted.count,
             fix=Fix.SET_SECRET,
             endpoint_id=endpoint.id,
             mode=endpoint.mode,
         )
     ]
-
-
-def _day(moment: datetime, zone: ZoneInfo) -> str:
-    there = moment.astimezone(zone)
-    return f"{there:%A}, {there.day} {there:%B}"
 
 
 def _deliveries(refused: RejectedDelivery, endpoint: Endpoint) -> str:

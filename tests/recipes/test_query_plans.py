@@ -14,7 +14,7 @@ from recipes import engine as runs
 from recipes.db import transaction
 from recipes.engine import keeping
 from recipes.engine.undone import undone_since
-from recipes.models import Event, Recipe
+from recipes.models import Event, Recipe, Standing
 from tests.conftest import NOW
 from tests.recipes.engine.kitchen import Kitchen, order, step
 
@@ -27,6 +27,7 @@ ASKED: dict[str, Callable[[Session, int, int], Any]] = {
     "hold": lambda session, mine, number: runs.hold(session, number, reason="…", now=NOW),
     "release": lambda session, mine, number: runs.release(session, number, now=NOW),
     "what needs the merchant": lambda session, mine, number: ledger.needs_attention(session, mine, NOW),
+    "what has gone quiet": lambda session, mine, number: _quiet(session, mine),
     "counters": lambda session, mine, number: ledger.counters(session, mine, NOW),
     "whether a recipe has done anything": lambda session, mine, number: ledger.has_succeeded(session, mine),
     "events": lambda session, mine, number: ledger.events_page(session, mine),
@@ -43,6 +44,15 @@ ASKED: dict[str, Callable[[Session, int, int], Any]] = {
 def _event(session: Session, number: int) -> Event:
     """1 is a sale, 2 its refund, 4 another sale that came after its refund."""
     return session.get_one(Event, number)
+
+
+def _quiet(session: Session, mine: int) -> None:
+    """Long after the last delivery, with a recipe that is on and work that waits: every look there is."""
+    session.get_one(Recipe, 1).enabled = True
+    event = session.get_one(Event, 4)
+    event.standing, event.fanned_out_at = Standing.READY, None
+    session.flush()
+    assert ledger.silences(session, mine, NOW + timedelta(days=90))
 
 
 def _kept(session: Session, mine: int) -> None:

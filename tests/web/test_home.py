@@ -6,10 +6,10 @@ from sqlalchemy import Engine
 
 from recipes import engine as runs
 from recipes.db import transaction
-from recipes.models import Endpoint, Run, RunState
+from recipes.models import Endpoint, Event, Merchant, Run, RunState
 from tests.conftest import NOW
 from tests.web.browser import Browser
-from tests.web.conftest import World
+from tests.web.conftest import World, add_event
 
 
 def test_an_empty_store_is_shown_the_way(stranger: Browser) -> None:
@@ -76,6 +76,20 @@ def test_a_paused_connection_says_how_many_wait(engine: Engine, owner: Browser, 
     page = owner.get("/").text
     assert "Reconnect Slack: 1 run is waiting." in page
     assert f'href="/connections/{world.connection_id}"' in page
+
+
+def test_a_silence_is_said_with_where_to_look(engine: Engine, owner: Browser, world: World, endpoint: Endpoint) -> None:
+    """A store that sold every day and from which nothing has come for four."""
+    with transaction(engine) as session:
+        merchant = session.get_one(Merchant, world.merchant_id)
+        for day in range(4, 34):
+            add_event(session, merchant, endpoint, NOW - timedelta(days=day))
+        session.get_one(Event, world.event_id).received_at = NOW - timedelta(days=34)
+        session.get_one(Run, world.run_id).state = RunState.SUCCEEDED
+    page = owner.get("/").text
+    assert "1 thing needs you." in page
+    assert "Nothing has come from Pocketsflow since Monday, 20 July" in page
+    assert '#live">Look at the address<' in page
 
 
 def test_no_recipe_on_is_said(owner: Browser, world: World) -> None:

@@ -133,6 +133,12 @@ def _fix(item: ledger.Attention) -> tuple[str, str]:
         return "Look at the secret", url_for("setup.setup", _anchor=item.mode)
     if item.fix is ledger.Fix.LOOK_AT_EVENT:
         return "Look at it", url_for("activity.event", event_id=item.event_id)
+    if item.fix is ledger.Fix.LOOK_AT_ADDRESS:
+        return "Look at the address", url_for("setup.setup", _anchor=item.mode)
+    if item.fix is ledger.Fix.LOOK_AT_RECIPE:
+        return "Look at the recipe", url_for("recipes.edit", recipe_id=item.recipe_id)
+    if item.fix is ledger.Fix.LOOK_AT_WAITING:
+        return "Look at what waits", url_for("activity.runs", show="open")
     if item.count == 1:
         return "Look at it", url_for("runs.run", run_id=item.run_id)
     return "Look at them", url_for("activity.runs", recipe=item.recipe_id, show=item.state)
