@@ -1,11 +1,12 @@
 """What has to be done from time to time: lost runs, the spool, notices."""
 
 import logging
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Engine, delete, func, select
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import Session, col
+from sqlmodel import col
 
 from integrations import integration
 from recipes import engine as runs
@@ -63,9 +64,6 @@ def send_notices(engine: Engine, mailer: Mailer, public_url: str, now: datetime)
     """Tells merchants once, by mail, of each connection that has paused; the number of notices."""
     sent = 0
     for connection in _paused_untold(engine):
-        # Noted first: a crash in between loses a mail (the page says the same), it never sends it twice.
-        with transaction(engine) as session:
-            session.add(Notice(merchant_id=connection.merchant_id, about=_about(connection), created_at=now))
         title = integration(connection.app).title
         with reading(engine) as session:
             held = session.execute(
@@ -75,25 +73,37 @@ def send_notices(engine: Engine, mailer: Mailer, public_url: str, now: datetime)
                     col(Run.state) == RunState.HELD,
                 )
             ).scalar_one()
-            addresses = _addresses(session, connection.merchant_id)
         waiting = "1 run is waiting" if held == 1 else f"{held} runs are waiting"
-        delivered = [
-            mailer.send(
-                address,
-                subject=f"Reconnect {title}: {waiting}",
-                text=f"{connection.paused_reason}\n\nNothing is lost: {waiting} for {connection.name}, "
-                f"and all of them go on, in order, once it is reconnected.\n\n"
-                f"{public_url}/connections/{connection.id}\n",
-            )
-            for address in addresses
-        ]
-        if mailer.is_on and addresses and not any(delivered):
-            # The mail server is away: nobody was told, so the next turn tries again.
-            with transaction(engine) as session:
-                session.execute(delete(Notice).where(col(Notice.about) == _about(connection)))
-        else:
-            sent += 1
+        mail = _Mail(
+            subject=f"Reconnect {title}: {waiting}",
+            text=f"{connection.paused_reason}\n\nNothing is lost: {waiting} for {connection.name}, "
+            f"and all of them go on, in order, once it is reconnected.\n\n"
+            f"{public_url}/connections/{connection.id}\n",
+        )
+        sent += _tell(engine, mailer, connection.merchant_id, _about(connection), mail, now)
     return sent
+
+
+@dataclass(frozen=True)
+class _Mail:
+    subject: str
+    text: str
+
+
+def _tell(engine: Engine, mailer: Mailer, merchant_id: int, about: str, mail: _Mail, now: datetime) -> bool:
+    """Mails everybody of a store, and notes it; whether it is done with, or has to be tried again."""
+    # Noted first: a crash in between loses a mail (the page says the same), it never sends it twice.
+    with transaction(engine) as session:
+        session.add(Notice(merchant_id=merchant_id, about=about, created_at=now))
+        people = select(col(Account.email)).join(Membership, col(Membership.account_id) == col(Account.id))
+        addresses = session.execute(people.where(col(Membership.merchant_id) == merchant_id)).scalars().all()
+    delivered = [mailer.send(address, subject=mail.subject, text=mail.text) for address in addresses]
+    if mailer.is_on and addresses and not any(delivered):
+        # The mail server is away: nobody was told, so the next turn tries again.
+        with transaction(engine) as session:
+            session.execute(delete(Notice).where(col(Notice.merchant_id) == merchant_id, col(Notice.about) == about))
+        return False
+    return True
 
 
 def notice_silences(engine: Engine, mailer: Mailer, public_url: str, now: datetime) -> int:
@@ -110,19 +120,12 @@ def _notice_silences(engine: Engine, mailer: Mailer, public_url: str, merchant_i
             col(Notice.merchant_id) == merchant_id, col(Notice.about).in_([each.about for each in quiet])
         )
         told_of = set(session.execute(told).scalars())
-        quiet = [each for each in quiet if each.about not in told_of]
-        addresses = _addresses(session, merchant_id) if quiet else []
+    sent = 0
     for each in quiet:
-        with transaction(engine) as session:
-            session.add(Notice(merchant_id=merchant_id, about=each.about, created_at=now))
-        for address in addresses:
-            mailer.send(address, subject=each.sentence, text=f"{each.sentence}\n\n{each.note}\n\n{public_url}/\n")
-    return len(quiet)
-
-
-def _addresses(session: Session, merchant_id: int) -> list[str]:
-    people = select(col(Account.email)).join(Membership, col(Membership.account_id) == col(Account.id))
-    return list(session.execute(people.where(col(Membership.merchant_id) == merchant_id)).scalars())
+        if each.about not in told_of:
+            mail = _Mail(subject=each.sentence, text=f"{each.sentence}\n\n{each.note}\n\n{public_url}/\n")
+            sent += _tell(engine, mailer, merchant_id, each.about, mail, now)
+    return sent
 
 
 def _about(connection: Connection) -> str:

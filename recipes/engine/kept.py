@@ -42,7 +42,7 @@ def has_kept_work(session: Session) -> bool:
     return session.execute(_running().limit(1)).first() is not None
 
 
-def make_kept_runs(session: Session, *, now: datetime, limit: int = 100) -> int:
+def make_kept_runs(session: Session, *, now: datetime, limit: int = 25) -> int:
     """Makes the next runs, `limit` at the most, of one recipe's kept events, in the events' order; their number.
 
     What has been undone since is left out: it gets a run that is cancelled at once and says why, so that it is found

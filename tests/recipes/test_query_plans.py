@@ -11,9 +11,10 @@ from sqlmodel import Session
 
 from recipes import connections, cookbook, ledger
 from recipes import engine as runs
-from recipes.db import transaction
+from recipes.db import reading, transaction
 from recipes.engine import keeping
 from recipes.engine.undone import undone_since
+from recipes.ledger.waiting import stopped_since
 from recipes.models import Event, Recipe, Standing
 from tests.conftest import NOW
 from tests.recipes.engine.kitchen import Kitchen, order, step
@@ -117,7 +118,20 @@ def test_nor_does_fanning_out_past_a_suspended_stores_events(kitchen: Kitchen, p
         assert runs.fan_out(session, now=NOW) == 0
     waiting = [plan for plan in plans if "ix_event_to_fan_out" in plan]
     assert len(waiting) == 2
+    plans.clear()
+    with reading(kitchen.engine) as session:
+        stopped_since(session, kitchen.endpoint.merchant_id, NOW)
+    assert "ix_event_to_fan_out" in plans[0]
     _assert_none_reads_all(plans)
+
+
+def test_nor_does_switching_off_read_all_that_a_recipe_did(kitchen: Kitchen, plans: list[str]) -> None:
+    """It counts, and calls off, what is open."""
+    kitchen.recipe("order.completed", step("ledger", "put_row", kitchen.connect("ledger"), key="k", columns={"A": "1"}))
+    with transaction(kitchen.engine) as session:
+        cookbook.disable(session, kitchen.endpoint.merchant_id, 1, NOW, cancel_waiting=True)
+    assert [plan for plan in plans if " run " in plan and "ix_run_open" not in plan] == []
+    assert any("ix_run_open" in plan for plan in plans)
 
 
 def test_nor_does_a_claim_past_a_sheet_that_is_written_to(kitchen: Kitchen, plans: list[str]) -> None:
