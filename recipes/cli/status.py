@@ -62,6 +62,12 @@ def _fix(item: ledger.Attention, names: dict[int | None, str]) -> str:
         return f"pocketwire endpoint set-secret --mode {item.mode}"
     if item.fix is ledger.Fix.LOOK_AT_EVENT:
         return f"pocketwire event {item.event_id}"
+    if item.fix is ledger.Fix.LOOK_AT_ADDRESS:
+        return f"pocketwire endpoint show --mode {item.mode}"
+    if item.fix is ledger.Fix.LOOK_AT_RECIPE:
+        return f"pocketwire runs --recipe {names[item.recipe_id]}"
+    if item.fix is ledger.Fix.LOOK_AT_WAITING:
+        return "pocketwire runs --state queued"
     # A deleted recipe has no name any more: its latest run says what there is to know.
     if item.count == 1 or item.recipe_id not in names:
         return f"pocketwire run {item.run_id}"

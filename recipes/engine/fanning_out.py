@@ -93,19 +93,25 @@ def _waiting(session: Session, *columns: Any) -> Any:
 def _cooks(session: Session, merchants: Iterable[int], oldest: datetime) -> Mapping[tuple[int, str], Sequence[Cook]]:
     """Every recipe that is on or was on when the oldest event came."""
     off: dict[int, list[OffPeriod]] = defaultdict(list)
-    lately = or_(col(OffPeriod.until) > oldest, col(OffPeriod.until).is_(None) & (col(OffPeriod.since) > oldest))
     of_merchants = select(col(Recipe.id)).where(col(Recipe.merchant_id).in_(merchants))
+    may_hold_one = or_(col(OffPeriod.until).is_(None), col(OffPeriod.until) > oldest)
     for period in session.execute(
-        select(OffPeriod).where(col(OffPeriod.recipe_id).in_(of_merchants), lately)
+        select(OffPeriod).where(col(OffPeriod.recipe_id).in_(of_merchants), may_hold_one)
     ).scalars():
         off[period.recipe_id].append(period)
+    # One that is off since before the oldest came was on for none of them: most recipes that are off.
+    were_on = [
+        number
+        for number, periods in off.items()
+        if not any(each.until is None and each.since <= oldest for each in periods)
+    ]
     found = session.execute(
         select(Recipe, RecipeVersion)
         .join(
             RecipeVersion,
             (col(RecipeVersion.recipe_id) == col(Recipe.id)) & (col(RecipeVersion.version) == col(Recipe.version)),
         )
-        .where(col(Recipe.merchant_id).in_(merchants), or_(col(Recipe.enabled), col(Recipe.id).in_(off)))
+        .where(col(Recipe.merchant_id).in_(merchants), or_(col(Recipe.enabled), col(Recipe.id).in_(were_on)))
         .order_by(col(Recipe.id))
     ).all()
     cooks: dict[tuple[int, str], list[Cook]] = defaultdict(list)

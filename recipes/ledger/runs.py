@@ -19,6 +19,8 @@ from recipes.models import (
     AttemptResult,
     Connection,
     Event,
+    Kept,
+    OffPeriod,
     Recipe,
     RecipeVersion,
     Run,
@@ -127,11 +129,15 @@ class AttemptLine:
 
 @dataclass(frozen=True)
 class RunDetail:
-    """A run with its steps and its attempts, the latest attempt last."""
+    """A run with its steps and its attempts, the latest attempt last.
+
+    was_kept: its event came while the recipe was off, and the merchant had it run later.
+    """
 
     line: RunLine
     steps: Sequence[StepLine]
     attempts: Sequence[AttemptLine]
+    was_kept: bool
 
 
 def runs_page(
@@ -178,7 +184,19 @@ def run_detail(session: Session, merchant_id: int, run_id: int) -> RunDetail | N
         line=line,
         steps=[_step(run, line.state_words, number, step) for number, step in enumerate(definition.steps)],
         attempts=[_attempt(attempt) for attempt in tried],
+        was_kept=_was_kept(session, run),
     )
+
+
+def _was_kept(session: Session, run: Run) -> bool:
+    received_at = session.get_one(Event, run.event_id).received_at
+    off = select(OffPeriod.id).where(
+        OffPeriod.recipe_id == run.recipe_id,
+        col(OffPeriod.since) <= received_at,
+        col(OffPeriod.until) > received_at,
+        col(OffPeriod.kept) != Kept.LEFT,
+    )
+    return session.exec(off.limit(1)).first() is not None
 
 
 def _lines(merchant_id: int) -> Any:

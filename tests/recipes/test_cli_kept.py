@@ -12,7 +12,7 @@ from tests.recipes.terminal import POST_REVIEW, Terminal
 from tests.web.conftest import add_event
 
 
-def test_what_came_while_a_recipe_was_off_is_told_and_run(reviews: Terminal, slack: Vendor) -> None:
+def test_what_came_while_a_recipe_was_off_is_told_and_run(reviews: Terminal) -> None:
     """Switching on tells of it; the word is a command of its own."""
     reviews.do("recipe", "enable", POST_REVIEW, "--set", "channel=C2")
     earlier, later = NOW - timedelta(hours=2), NOW - timedelta(hours=1)
@@ -35,3 +35,17 @@ def test_a_store_is_suspended_and_resumed(terminal: Terminal) -> None:
     assert "goes on" in terminal.do("store", "resume", "My store")
     assert terminal.refused("store", "resume", "My store") == "Error: My store is not suspended.\n"
     assert "There is no store called Elsewhere." in terminal.refused("store", "suspend", "Elsewhere")
+
+
+def test_a_silence_is_told_with_the_command_that_shows_more(reviews: Terminal) -> None:
+    """A store from which nothing has come for four days, and a run that waits though nothing is done."""
+    with transaction(reviews.work.engine) as session:
+        endpoint, merchant = session.exec(select(Endpoint)).one(), session.exec(select(Merchant)).one()
+        endpoint.secret = b"sealed"
+        for day in range(4, 34):
+            add_event(session, merchant, endpoint, NOW - timedelta(days=day)).fanned_out_at = None
+    said = reviews("status").stdout
+    assert "- Nothing has come from Pocketsflow since Monday, 20 July" in said
+    assert "  pocketwire endpoint show --mode live\n" in said
+    assert "- Nothing is being done: an event has been waiting since" in said
+    assert "  pocketwire runs --state queued\n" in said

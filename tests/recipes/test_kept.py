@@ -254,6 +254,17 @@ def test_what_came_while_it_was_on_runs_though_it_is_off_by_then(shop: Shop) -> 
     assert shop.ran() == [(2, DONE), (4, DONE)]
 
 
+def test_a_clock_that_was_set_back_runs_nothing_that_came_while_it_was_off(shop: Shop) -> None:
+    """Switched off at an earlier time than it was switched on."""
+    shop.kitchen.later(days=2)
+    shop.on()
+    shop.kitchen.later(days=-1)
+    shop.off()
+    shop.sell(1)
+    shop.kitchen.work()
+    assert shop.ran() == []
+
+
 def test_calling_off_what_waits_includes_what_has_no_run_yet(shop: Shop) -> None:
     """Whether the engine has made the run already makes no difference to the merchant."""
     shop.on()

@@ -51,6 +51,8 @@ def test_switching_on_leads_to_the_offer(engine: Engine, owner: Browser, off: st
         while runs.has_kept_work(session):
             runs.make_kept_runs(session, now=NOW)
     assert "2 runs were made of what came while it was off." in owner.get(off).text
+    later = "Made later: it came while the recipe was off."
+    assert [later in owner.get(f"/runs/{number}").text for number in (1, 2, 3)] == [False, True, True]
 
 
 def test_the_script_is_told_that_there_is_a_question(owner: Browser, off: str) -> None:
