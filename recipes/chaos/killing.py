@@ -23,7 +23,7 @@ from recipes.chaos.verdict import Answers, Report, judge
 BUYERS = 24
 THREADS = 4
 SHARE_BUYING = 0.3
-LONGEST_LIFE = 0.09
+LONGEST_LIFE = 0.06
 LONGEST_LOCK = 0.05
 LONGEST_END = 300.0
 A_DAY = 86_400.0

@@ -250,8 +250,9 @@ class EmbeddedClock:
     def _scheduler(self) -> BackgroundScheduler:
         # In memory only: jobs here say when to look; what there is to do stands in the run table.
         scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None})
+        # No job that runs but once: APScheduler fails when it is shut down while it takes such a one off its list.
+        scheduler.add_job(self._empty_spool, "interval", seconds=5, next_run_time=self._now())
         for seconds, job in (
-            (5, self._empty_spool),
             (30, lambda: self._extend_leases(self._now())),
             (60, self.recover_lost),
             (60, self.try_unwritten),
@@ -262,7 +263,6 @@ class EmbeddedClock:
         # Not a day from now: a service that is started anew every day would never come to it.
         begins_at = self._now() + RETENTION_BEGINS
         scheduler.add_job(self._forget_old, "interval", days=1, next_run_time=begins_at, id=_RETENTION)
-        scheduler.add_job(self._empty_spool)
         return scheduler
 
     def _empty_spool(self) -> None:

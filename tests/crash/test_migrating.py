@@ -18,8 +18,8 @@ from recipes.chaos.place import Place
 from recipes.db import open_database
 from recipes.migrations import Schema, configuration, migrate, schema_of
 
-KILLS = 20
-EVENTS = 3_000
+KILLS = 12
+EVENTS = 1_500
 LONGEST = 0.25
 
 
@@ -62,7 +62,7 @@ def old(tmp_path: Path) -> Path:
 
 
 def test_a_killed_migration_is_all_or_nothing(old: Path, tmp_path: Path) -> None:
-    """Twenty times, at random moments from its first statement to after its last; CHAOS_SEED repeats them."""
+    """A dozen times, at random moments from its first statement to after its last; CHAOS_SEED repeats them."""
     seed = int(os.environ.get("CHAOS_SEED") or random.randrange(1_000_000))
     choose = random.Random(seed)
     place = Place(str(tmp_path / "place"), "http://127.0.0.1:9", "k" * 40, 0.0)

@@ -239,7 +239,7 @@ def _a_world() -> Iterator[World]:
             engine.dispose()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(OFTEN), st.integers(0, 11), st.integers(0, 11)), min_size=20, max_size=40))
 def test_order_and_number_of_effects(story: list[tuple[str, int, int]]) -> None:
     """Sales and refunds of two buyers over three connections, with all that can go wrong."""
