@@ -1,12 +1,30 @@
 """The database: engine, transactions, a UTC column type, SQLite's pragmas."""
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Engine, TypeDecorator, create_engine, event
+from sqlalchemy import (
+    Column,
+    Connection,
+    DateTime,
+    Dialect,
+    Engine,
+    Result,
+    Select,
+    TypeDecorator,
+    and_,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    select,
+    tuple_,
+)
 from sqlalchemy.exc import DisconnectionError
 from sqlmodel import Session
 
@@ -114,3 +132,23 @@ def reading(engine: Engine) -> Iterator[Session]:
     # Closing takes the rows out of the session before it rolls back; an explicit rollback would empty them.
     with Session(engine) as session:
         yield session
+
+
+def rows_with_pairs(
+    connection: Connection,
+    columns: tuple[Column[int], Column[str]],
+    wanted: Sequence[tuple[int, str]],
+    more: Column[Any],
+) -> Result[Any]:
+    """The rows whose two columns are one of the wanted pairs: these columns and one more."""
+    if connection.dialect.name != "sqlite":
+        return connection.execute(select(*columns, more).where(tuple_(*columns).in_(wanted)))
+    return connection.execute(_joined_with_pairs(*columns, more), {"pairs": json.dumps(wanted)})
+
+
+@cache
+def _joined_with_pairs(first: Column[int], second: Column[str], more: Column[Any]) -> Select[Any]:
+    # SQLite looks pairs up in an index where they are joined; for `(a, b) IN (…)` it reads the whole table.
+    pair = func.json_each(bindparam("pairs")).table_valued("value", name="wanted").c.value
+    matches = and_(first == func.json_extract(pair, "$[0]"), second == func.json_extract(pair, "$[1]"))
+    return select(first, second, more).join(pair.table, matches)

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, tuple_, update
+from sqlalchemy import Column, bindparam, insert, update
 from sqlalchemy.dialects import sqlite
 from sqlmodel import Session
 
+from recipes.db import rows_with_pairs
 from recipes.events.identity import Identity, Key, about, identify
 from recipes.events.reading import Reading, read
 from recipes.models import Event, IdentityKey, IdentityMemory, Origin, RejectedDelivery, Standing
@@ -111,27 +112,21 @@ class Intake:
         return replace(found, keys=tuple(replace(key, text=_SAMPLES + key.text) for key in found.keys))
 
     def _remember(self, places: set[tuple[int, str]]) -> None:
-        for part in _chunks(sorted(places)):
-            found = self._connection.execute(
-                select(_MEMORY).where(tuple_(_MEMORY.c.endpoint_id, _MEMORY.c.about).in_(part))
-            )
-            for row in found:
-                self._memories[row.endpoint_id, row.about] = row.memory
+        for row in self._rows((_MEMORY.c.endpoint_id, _MEMORY.c.about), places, _MEMORY.c.memory):
+            self._memories[row.endpoint_id, row.about] = row.memory
 
     def _look_up(self, arrivals: Sequence[_Arrival]) -> None:
         wanted = {
             (arrival.delivery.endpoint_id, key.text) for arrival in arrivals for key in arrival.identity.keys
         } - self._looked_up
-        for part in _chunks(sorted(wanted)):
-            found = self._connection.execute(
-                select(_KEY.c.endpoint_id, _KEY.c.key, _KEY.c.until).where(
-                    tuple_(_KEY.c.endpoint_id, _KEY.c.key).in_(part)
-                )
-            )
-            for row in found:
-                self._until[row.endpoint_id, row.key] = row.until
-                self._in_database.add((row.endpoint_id, row.key))
+        for row in self._rows((_KEY.c.endpoint_id, _KEY.c.key), wanted, _KEY.c.until):
+            self._until[row.endpoint_id, row.key] = row.until
+            self._in_database.add((row.endpoint_id, row.key))
         self._looked_up |= wanted
+
+    def _rows(self, pair: tuple[Column[int], Column[str]], wanted: set[tuple[int, str]], more: Column[Any]) -> Any:
+        for part in _chunks(sorted(wanted)):
+            yield from rows_with_pairs(self._connection, pair, part, more)
 
     # ── Deciding ─────────────────────────────────────────────────────────────────────────────────────────
 

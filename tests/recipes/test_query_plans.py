@@ -134,6 +134,13 @@ def test_nor_does_switching_off_read_all_that_a_recipe_did(kitchen: Kitchen, pla
     assert any("ix_run_open" in plan for plan in plans)
 
 
+def test_an_accept_looks_up_keys_and_memories_in_their_index(kitchen: Kitchen, plans: list[str]) -> None:
+    """However many events there are: each has keys that stay as long as it does."""
+    kitchen.deliver("order.completed", order(1))
+    assert [plan for plan in plans if "identity_" in plan and not plan.startswith("SEARCH")] == []
+    assert {plan.split(" USING")[0] for plan in plans} >= {"SEARCH identity_key", "SEARCH identity_memory"}
+
+
 def test_nor_does_a_claim_past_a_sheet_that_is_written_to(kitchen: Kitchen, plans: list[str]) -> None:
     """Runs for the sheet are passed over in the order of the index, to the first that is for another."""
     number = kitchen.connect("google_sheets", service_account="")
