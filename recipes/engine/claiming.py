@@ -4,8 +4,10 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import and_, exists, func, or_, select, update
+from sqlalchemy import and_, bindparam, exists, func, or_, select, update
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
@@ -175,6 +177,23 @@ def _first_on_their_lanes(
     locked: Collection[str],
     taken: Collection[int],
 ) -> Sequence[tuple[int, str]]:
+    values: dict[str, Any] = {"now": now, "room": room}
+    if connection_id is not None:
+        values["connection"] = connection_id
+    if taken:
+        values["taken"] = list(taken)
+    for number, lock in enumerate(locked):
+        values |= {f"lock_{number}": lock, f"length_{number}": len(lock)}
+    heads = _heads(connection_id is not None, len(locked), bool(taken))
+    return [(number, lane) for number, lane in session.execute(heads, values)]
+
+
+@lru_cache
+def _heads(has_connection: bool, locks: int, passes_over: bool) -> Any:
+    """The statement, kept: it is asked for every connection at every turn, and making it takes longer than asking it.
+
+    Its values: `connection` if it has one, `now`, `room`; `lock_0` and `length_0` on; `taken` if it passes those over.
+    """
     earlier = aliased(Run)
     is_before = or_(
         col(earlier.order_at) < col(Run.order_at),
@@ -193,17 +212,19 @@ def _first_on_their_lanes(
         among(col(earlier.state), OPEN_STATES),
         or_(col(earlier.state) == RunState.RUNNING, is_before),
     )
-    mine = col(Run.connection_id).is_(None) if connection_id is None else col(Run.connection_id) == connection_id
-    free = [func.substr(col(Run.lane), 1, len(lock)) != lock for lock in locked]
-    if taken:
-        free.append(col(Run.id).not_in(taken))
-    heads = (
+    mine = col(Run.connection_id) == bindparam("connection") if has_connection else col(Run.connection_id).is_(None)
+    free = [
+        func.substr(col(Run.lane), 1, bindparam(f"length_{number}")) != bindparam(f"lock_{number}")
+        for number in range(locks)
+    ]
+    if passes_over:
+        free.append(col(Run.id).not_in(bindparam("taken", expanding=True)))
+    return (
         select(col(Run.id), col(Run.lane))
-        .where(mine, among(col(Run.state), DUE_STATES), col(Run.due_at) <= now, *free, ~blocked)
+        .where(mine, among(col(Run.state), DUE_STATES), col(Run.due_at) <= bindparam("now"), *free, ~blocked)
         .order_by(col(Run.order_at), col(Run.event_id), col(Run.id))
-        .limit(room)
+        .limit(bindparam("room"))
     )
-    return [(number, lane) for number, lane in session.execute(heads)]
 
 
 def _load(session: Session, ids: Sequence[int], now: datetime) -> list[Claimed]:

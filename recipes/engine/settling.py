@@ -1,10 +1,11 @@
 """Writes what came of tries: attempts recorded, runs moved on, connections paused. Many at once."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlmodel import Session, col
 
 from recipes.engine.holding import connection_of, hold, refused_reason
@@ -13,6 +14,12 @@ from recipes.engine.performing import Performed
 from recipes.models import Attempt, Connection, ConnectionState, Run, RunState
 
 ENDED = (RunState.SUCCEEDED, RunState.SKIPPED, RunState.FAILED, RunState.CANCELLED)
+
+_RUN = Run.__table__  # type: ignore[attr-defined]
+# What it sets are the columns named in the rows that it is executed with.
+_MOVE = update(_RUN).where(
+    _RUN.c.id == bindparam("settled"), _RUN.c.lease == bindparam("held_by"), _RUN.c.state == RunState.RUNNING
+)
 
 
 def settle(session: Session, performed: Sequence[Performed], *, now: datetime) -> None:
@@ -24,8 +31,7 @@ def settle(session: Session, performed: Sequence[Performed], *, now: datetime) -
     if tries:
         session.connection().execute(insert(Attempt), tries)
     paused = _pause(session, performed, now)
-    for each in performed:
-        _move(session, each, paused, now)
+    _move(session, performed, paused, now)
 
 
 def _attempt(performed: Performed) -> dict[str, Any]:
@@ -64,7 +70,17 @@ def _pause(session: Session, performed: Sequence[Performed], now: datetime) -> s
     return paused
 
 
-def _move(session: Session, performed: Performed, paused: set[int], now: datetime) -> None:
+def _move(session: Session, performed: Sequence[Performed], paused: set[int], now: datetime) -> None:
+    # One statement for all that change the same columns: made anew for each run, it would take longer than the rest.
+    moves: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    for each in performed:
+        values = _changes(session, each, paused, now)
+        moves[tuple(values)].append({"settled": each.claimed.run_id, "held_by": each.claimed.lease, **values})
+    for rows in moves.values():
+        session.connection().execute(_MOVE, rows)
+
+
+def _changes(session: Session, performed: Performed, paused: set[int], now: datetime) -> dict[str, Any]:
     claimed = performed.claimed
     values: dict[str, Any] = {
         "state": performed.state,
@@ -77,19 +93,14 @@ def _move(session: Session, performed: Performed, paused: set[int], now: datetim
         values["due_at"] = performed.due_at
     if performed.state == RunState.HELD:
         # Waiting for the merchant is no try of the action: the schedule begins where it was.
-        values["attempt"] = Run.attempt - 1
+        values["attempt"] = claimed.attempt - 1
         if claimed.connection_id not in paused:
             values |= {"state": RunState.QUEUED, "due_at": now}
     if performed.state == RunState.SUCCEEDED and claimed.step + 1 < len(claimed.definition.steps):
         values |= _next_step(session, performed, now)
     elif performed.state in ENDED:
         values["finished_at"] = now
-    session.execute(
-        update(Run)
-        .where(col(Run.id) == claimed.run_id, col(Run.lease) == claimed.lease, col(Run.state) == RunState.RUNNING)
-        .values(**values),
-        execution_options={"synchronize_session": False},
-    )
+    return values
 
 
 def _next_step(session: Session, performed: Performed, now: datetime) -> dict[str, Any]:
