@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 LARGEST_BATCH = 1_000
 REST_SECONDS = 1.0
 FLUSH_SECONDS = 2.0
+GATHER_SECONDS = 0.002
 CATCH_UP = 5
 
 
@@ -77,6 +78,7 @@ class Inbox:
         self._flush_at = 0.0
         self._rest_until = 0.0
         self._closing = False
+        self._latest = 0  # how many the latest batch had
         self._has_spooled = True  # until looked: an earlier process may have left something
         self._something = threading.Condition()
         self._thread = threading.Thread(target=self._commit_until_closed, name="inbox", daemon=True)
@@ -89,7 +91,8 @@ class Inbox:
             if self._closing:
                 raise CannotAccept("the service is stopping")
             self._queue.append(waiting)
-            self._something.notify()
+            if len(self._queue) == 1:
+                self._something.notify()
         waiting.done.acquire()
         if waiting.receipt is None:
             raise CannotAccept("neither the database nor the spool can be written")
@@ -121,15 +124,26 @@ class Inbox:
             with self._something:
                 while not (self._queue or self._closing or self._flush_is_due()):
                     self._something.wait(FLUSH_SECONDS if self._counted else None)
+            self._gather()
+            with self._something:
                 batch = self._queue[:LARGEST_BATCH]
                 del self._queue[:LARGEST_BATCH]
                 closing = self._closing and not self._queue
+            self._latest = len(batch)
             if batch:
                 self._commit(batch)
             if self._counted and (closing or self._flush_is_due()):
                 self._flush_counts()
             if closing:
                 return
+
+    def _gather(self) -> None:
+        """In a burst, lets more come first: those who were just answered are about to send again.
+
+        A commit takes as long for one as for twenty. Nobody waits here while deliveries come one by one.
+        """
+        if 2 * len(self._queue) < self._latest:
+            time.sleep(GATHER_SECONDS)
 
     def _flush_is_due(self) -> bool:
         return bool(self._counted) and self._monotonic() >= self._flush_at
