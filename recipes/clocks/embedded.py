@@ -40,6 +40,7 @@ _RETENTION = "retention"
 LOOK_SECONDS = 1.0
 RETENTION_BEGINS = timedelta(minutes=5)
 KEPT_EVERY = timedelta(seconds=0.25)
+LONGEST_REST = 0.02
 
 
 class EmbeddedClock:
@@ -110,7 +111,11 @@ class EmbeddedClock:
                     back += before - ahead
                 if back and self._follow_clock(scheduler, back):
                     back = timedelta(0)
+                begun = self._monotonic()
                 self._turn_safely()
+                # SQLite's lock is nobody's turn: who waits for it looks now and then whether it is free. So it is left
+                # to the receiver for as long as it was held here; what comes meanwhile shares the next commit.
+                self._stopping.wait(min(self._monotonic() - begun, LONGEST_REST))
         finally:
             scheduler.shutdown(wait=False)
             self._pool.shutdown(wait=False, cancel_futures=True)
