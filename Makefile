@@ -5,7 +5,7 @@ INSTALLED := .venv/installed
 DEVELOPING := .venv/developing
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format screenshots storm clean
+.PHONY: help run test bench check format screenshots storm clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ run: $(INSTALLED) ## Set up if need be, then serve on http://127.0.0.1:8000
 
 test: $(DEVELOPING) ## Set up if need be, then run the tests
 	@$(BIN)/python -m pytest -n 2
+
+bench: $(INSTALLED) ## Measure what this machine can do; benchmarks/README.md has what others did
+	@$(BIN)/pocketwire bench
 
 check: $(DEVELOPING) ## Format, lint, types and layers, all as in CI
 	$(BIN)/ruff format --check .

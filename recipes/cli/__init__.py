@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, str] = {
     "migrate": "recipes.cli.database:migrate",
     "serve": "recipes.cli.serve:serve",
     "chaos": "recipes.cli.chaos:chaos",
+    "bench": "benchmarks.command:bench",
 }
 
 
