@@ -163,7 +163,9 @@ def was_posted(call: Call, form: Message) -> Outcome | None:
     try:
         page = call.client.conversations_history(channel=form.channel, include_all_metadata=True, limit=PAGE)
     except SlackClientError as error:
-        if isinstance(explain(error), Temporary):
+        found = explain(error)
+        # Slack's own trouble passes; what it refuses to show, it will refuse again.
+        if isinstance(found, Temporary) or (isinstance(found, Unsure) and (found.status or 0) >= 500):
             raise
         return None
     for message in page.get("messages") or ():

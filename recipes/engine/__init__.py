@@ -10,7 +10,16 @@ from recipes.engine.kept import has_kept_work, make_kept_runs
 from recipes.engine.limits import Limits
 from recipes.engine.performing import Performed, Tools, ever_barer, perform
 from recipes.engine.recovering import extend_leases, mend_due_times, recover
-from recipes.engine.requests import RunRequestError, UndoneSince, cancel, is_late, mark_done, run_again, run_late
+from recipes.engine.requests import (
+    RunRequestError,
+    UndoneSince,
+    cancel,
+    course,
+    is_late,
+    mark_done,
+    run_again,
+    run_late,
+)
 from recipes.engine.settling import settle
 from recipes.engine.suspending import resume, suspend
 
@@ -23,6 +32,7 @@ __all__ = [
     "UndoneSince",
     "cancel",
     "claim",
+    "course",
     "ever_barer",
     "extend_leases",
     "fan_out",

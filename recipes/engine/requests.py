@@ -11,6 +11,7 @@ from recipes.engine.lanes import lane_of
 from recipes.engine.standing import let_through
 from recipes.engine.undone import undone_since
 from recipes.models import (
+    Attempt,
     ConnectionState,
     Event,
     IdentityKey,
@@ -35,16 +36,34 @@ class UndoneSince(RunRequestError):
     """What the run is about has been undone since: it runs only if that is asked for. Says what happened and when."""
 
 
-def run_again(session: Session, merchant_id: int, run_id: int, *, now: datetime, all_the_same: bool = False) -> Run:
+def course(session: Session, run: Run) -> str:
+    """A text that changes with every try of a run and every repeat of it: tells what was seen of it from how it is."""
+    tries = select(func.count()).where(col(Attempt.run_id) == run.id)
+    repeats = select(func.count()).where(col(Run.event_id) == run.event_id, col(Run.recipe_id) == run.recipe_id)
+    return f"{run.state}-{session.execute(tries).scalar_one()}-{session.execute(repeats).scalar_one()}"
+
+
+def run_again(
+    session: Session,
+    merchant_id: int,
+    run_id: int,
+    *,
+    now: datetime,
+    all_the_same: bool = False,
+    seen: str | None = None,
+) -> Run:
     """Runs a run again, with its recipe as it is now; the run to watch.
 
     A failed or unsure run, and one that was too late for a later step, goes on at the step it stopped at, so that what
     was done is not done twice. Any other that has ended is repeated as a new run. all_the_same: also if what it is
-    about has been undone since. Raises RunRequestError; UndoneSince if only `all_the_same` is missing.
+    about has been undone since. seen: its `course` when this was asked: if it has gone on since, as after the first of
+    two clicks, nothing is done. Raises RunRequestError; UndoneSince if only `all_the_same` is missing.
     """
     run = _find(session, merchant_id, run_id)
     if run.state not in (*_RESUMED, *_REPEATED):
         raise RunRequestError("This run is still under way.")
+    if seen and seen != course(session, run):
+        raise RunRequestError("This run has gone on meanwhile: look at how it went before you run it again.")
     was_undone = _look_whether_it_stands(session, run, now, all_the_same)
     stopped_midway = run.state == RunState.SKIPPED and run.step > 0
     going = _resume(session, run, now) if run.state in _RESUMED or stopped_midway else _repeat(session, run, now)

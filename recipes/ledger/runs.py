@@ -10,6 +10,7 @@ from sqlmodel import Session, col, select
 
 from integrations import integration
 from integrations.errors import Permanent
+from recipes import engine
 from recipes.definition import Definition, Step
 from recipes.events import event_type
 from recipes.ledger.pages import Page, page_size
@@ -131,13 +132,15 @@ class AttemptLine:
 class RunDetail:
     """A run with its steps and its attempts, the latest attempt last.
 
-    was_kept: its event came while the recipe was off, and the merchant had it run later.
+    was_kept: its event came while the recipe was off, and the merchant had it run later. course: goes along with
+    "run again", so that it is done for the run as it was seen.
     """
 
     line: RunLine
     steps: Sequence[StepLine]
     attempts: Sequence[AttemptLine]
     was_kept: bool
+    course: str
 
 
 def runs_page(
@@ -185,6 +188,7 @@ def run_detail(session: Session, merchant_id: int, run_id: int) -> RunDetail | N
         steps=[_step(run, line.state_words, number, step) for number, step in enumerate(definition.steps)],
         attempts=[_attempt(attempt) for attempt in tried],
         was_kept=_was_kept(session, run),
+        course=engine.course(session, run),
     )
 
 

@@ -23,7 +23,7 @@ MAIN_PAGES = (
     "/activity",
     "/activity/runs",
     "/ledger",
-    "/ledger/Reviews",
+    "/ledger/table?name=Reviews",
     "/set-up",
     "/account",
     "/account/password",

@@ -100,7 +100,7 @@ def test_looking_it_up_never_says_more_than_it_knows(vendor: Vendor, found: Resp
 
 def test_looking_it_up_while_slack_is_busy_or_away_is_for_later(vendor: Vendor) -> None:
     """It may well tell then: the merchant need not be asked yet."""
-    for planned in (vendor.drop, refused("ratelimited")):
+    for planned in (vendor.drop, refused("ratelimited"), answer("", 500), answer("<html>", 503)):
         vendor.answers[HISTORY] = planned
         with pytest.raises((SlackApiError, OSError)):
             _was_posted(vendor)

@@ -1,11 +1,15 @@
 """Activity: events and runs in plain words, and what can be asked of a run."""
 
+import html
 import json
+import re
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import Engine
+from sqlmodel import func, select
 
+from recipes import engine as runs
 from recipes import ledger
 from recipes.db import reading, transaction
 from recipes.models import Endpoint, Event, LedgerRow, Merchant, Run, RunState, Standing
@@ -197,33 +201,45 @@ def test_a_row_of_the_ledger_is_deleted_after_a_question(engine: Engine, owner: 
     with transaction(engine) as session:
         first = session.get_one(LedgerRow, world.row_id)
         session.add(LedgerRow(**first.model_dump(exclude={"id"}) | {"key": "ord_2"}))
-    url = f"/ledger/Orders/rows/{world.row_id}/delete"
-    assert f'href="{url}"' in owner.get("/ledger/Orders").text
+    url = f"/ledger/rows/{world.row_id}/delete?name=Orders"
+    assert f'href="{url}"' in owner.get("/ledger/table?name=Orders").text
     assert "Delete this row?" in owner.get(url).text
-    assert "ord_1" in owner.get("/ledger/Orders").text
-    assert owner.post(url).location == "/ledger/Orders"
-    page = owner.get("/ledger/Orders").text
+    assert "ord_1" in owner.get("/ledger/table?name=Orders").text
+    assert owner.post(url).location == "/ledger/table?name=Orders"
+    page = owner.get("/ledger/table?name=Orders").text
     assert "The row ord_1 is deleted." in page
-    assert "ord_1" not in owner.get("/ledger/Orders").text
+    assert "ord_1" not in owner.get("/ledger/table?name=Orders").text
     assert "ord_2" in page
 
 
 def test_with_its_last_row_a_table_is_gone(owner: Browser, world: World) -> None:
     """The list of tables is where one is then; and no address makes a row of another table go."""
-    assert owner.post(f"/ledger/Others/rows/{world.row_id}/delete").status_code == 404
-    assert owner.post(f"/ledger/Orders/rows/{world.row_id}/delete").location == "/ledger"
+    assert owner.post(f"/ledger/rows/{world.row_id}/delete?name=Others").status_code == 404
+    assert owner.post(f"/ledger/rows/{world.row_id}/delete?name=Orders").location == "/ledger"
     assert "No table yet" in owner.get("/ledger").text
 
 
 def test_ledger_table_and_its_csv(engine: Engine, owner: Browser, world: World) -> None:
     """The page shows the rows; the file holds the whole table."""
-    assert "ada@example.com" in owner.get("/ledger/Orders").text
-    answer = owner.get("/ledger/Orders/csv")
+    assert "ada@example.com" in owner.get("/ledger/table?name=Orders").text
+    answer = owner.get("/ledger/table.csv?name=Orders")
     assert answer.mimetype == "text/csv"
     assert "Orders.csv" in answer.headers["Content-Disposition"]
     with reading(engine) as session:
         assert answer.text == "".join(ledger.table_csv(session, world.merchant_id, "Orders"))
-    assert owner.get("/ledger/Nothing").status_code == 404
+    assert owner.get("/ledger/table?name=Nothing").status_code == 404
+
+
+def test_a_table_may_have_any_name(engine: Engine, owner: Browser, world: World) -> None:
+    """A recipe may name it after a product, such as “UI kit / Icons”."""
+    name = "UI kit / Icons #1? ü"
+    with transaction(engine) as session:
+        session.get_one(LedgerRow, world.row_id).table = name
+    (address,) = re.findall(r'href="(/ledger/table\?[^"]+)"', owner.get("/ledger").text)
+    page = owner.get(html.unescape(address)).text
+    assert "ada@example.com" in page
+    (address,) = re.findall(r'href="(/ledger/table.csv\?[^"]+)"', page)
+    assert "ada@example.com" in owner.get(html.unescape(address)).text
 
 
 def test_an_event_of_an_unknown_type_is_shown(
@@ -237,3 +253,18 @@ def test_an_event_of_an_unknown_type_is_shown(
         session.flush()
         assert session.get_one(Event, event.id)
     assert "Not known here." in owner.get(f"/activity/events/{event.id}").text
+
+
+def test_run_again_is_done_once_for_a_run_as_it_was_seen(engine: Engine, owner: Browser, world: World) -> None:
+    """The second of two clicks, or an older tab, must not post a second message."""
+    (seen,) = re.findall(r'name="seen" value="([^"]+)"', owner.get(f"/runs/{world.run_id}").text)
+    with transaction(engine) as session:
+        run = session.get_one(Run, world.run_id)
+        run.state = RunState.FAILED
+        session.flush()
+        runs.run_again(session, world.merchant_id, world.run_id, now=NOW, seen=seen)
+        run.state = RunState.SUCCEEDED
+    answer = owner.post(f"/runs/{world.run_id}/again", {"seen": seen})
+    assert "This run has gone on meanwhile" in owner.get(answer.location).text
+    with reading(engine) as session:
+        assert session.exec(select(func.count()).select_from(Run)).one() == 1

@@ -32,7 +32,11 @@ def run(run_id: int) -> ResponseReturnValue:
 @blueprint.post("/again")
 def again(run_id: int) -> ResponseReturnValue:
     """Runs it again; if it has been undone since, only when that is confirmed."""
-    return _ask(run_id, partial(engine.run_again, all_the_same=_is_confirmed()), "It runs again now.")
+    return _ask(
+        run_id,
+        partial(engine.run_again, all_the_same=_is_confirmed(), seen=request.form.get("seen")),
+        "It runs again now.",
+    )
 
 
 @blueprint.post("/done")

@@ -20,9 +20,10 @@ def listing() -> ResponseReturnValue:
     return render_template("ledger/tables.html", tables=found)
 
 
-@blueprint.get("/<name>")
-def table(name: str) -> ResponseReturnValue:
+@blueprint.get("/table")
+def table() -> ResponseReturnValue:
     """Rows of a table, the newest first; `before` is the page."""
+    name = _name()
     with reading(site().engine) as session:
         found = ledger.table(session, merchant_id(), name, request.args.get("before", type=int))
     if found is None:
@@ -30,9 +31,10 @@ def table(name: str) -> ResponseReturnValue:
     return render_template("ledger/table.html", table=found)
 
 
-@blueprint.route("/<name>/rows/<int:row_id>/delete", methods=["GET", "POST"])
-def delete_row(name: str, row_id: int) -> ResponseReturnValue:
+@blueprint.route("/rows/<int:row_id>/delete", methods=["GET", "POST"])
+def delete_row(row_id: int) -> ResponseReturnValue:
     """Asks whether a row is to go, and takes it out."""
+    name = _name()
     with reading(site().engine) as session:
         row = ledger.table_row(session, merchant_id(), name, row_id)
     if row is None:
@@ -46,9 +48,10 @@ def delete_row(name: str, row_id: int) -> ResponseReturnValue:
     return redirect(url_for("tables.table", name=name) if is_left else url_for("tables.listing"))
 
 
-@blueprint.get("/<name>/csv")
-def download(name: str) -> ResponseReturnValue:
+@blueprint.get("/table.csv")
+def download() -> ResponseReturnValue:
     """The whole table as CSV."""
+    name = _name()
     engine, store = site().engine, merchant_id()
     with reading(engine) as session:
         if ledger.table(session, store, name, limit=1) is None:
@@ -61,3 +64,8 @@ def download(name: str) -> ResponseReturnValue:
     answer = Response(lines(), mimetype="text/csv")
     answer.headers.set("Content-Disposition", "attachment", filename=f"{name}.csv")
     return answer
+
+
+def _name() -> str:
+    # Not a part of the path: a recipe names its table after a product, and that may have a slash in it.
+    return request.args.get("name", "")

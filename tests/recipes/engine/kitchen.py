@@ -167,10 +167,10 @@ class Kitchen:
         with transaction(self.engine) as session:
             return runs.release(session, connection_id, now=self.now)
 
-    def run_again(self, run_id: int | None, **confirmed: bool) -> None:
+    def run_again(self, run_id: int | None, *, all_the_same: bool = False) -> None:
         """The merchant asks for it."""
         with transaction(self.engine) as session:
-            runs.run_again(session, self.endpoint.merchant_id, run_id or 0, now=self.now, **confirmed)
+            runs.run_again(session, self.endpoint.merchant_id, run_id or 0, now=self.now, all_the_same=all_the_same)
 
     def run_late(self, event_id: int) -> None:
         """The merchant asks for it."""
