@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from pkgutil import resolve_name
@@ -134,7 +134,7 @@ def serve(host: str, port: int, sign: Path) -> None:
     stopping = threading.Event()
     engine = EngineKeeper(sign)
     try:
-        while _serve_web(host, port):
+        while _serve_web(host, port, engine.stop):
             # Between two tries nobody else would hear a signal: the server's own handlers are of no use any more.
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: stopping.set())
@@ -185,10 +185,32 @@ def allow_connections() -> int:
     return min(MOST_CONNECTIONS, max(soft - SPARE_FILES, soft // 2))
 
 
-def _serve_web(host: str, port: int) -> bool:
-    """Serves the web side; whether it ended for another reason than a signal."""
-    server = Server(
+class _WebServer(Server):  # type: ignore[misc, valid-type]
+    """Granian, which takes deliveries until all else has ended: Pocketsflow does not send them again."""
+
+    def __init__(self, application: str, *, end_first: Callable[[], None], **options: Any) -> None:
+        super().__init__(application, **options)
+        self._end_first = end_first
+        self._ending: threading.Thread | None = None
+
+    def signal_handler_interrupt(self, *_: Any, **__: Any) -> None:
+        """The first signal lets the engine finish its calls, for half a minute perhaps; a second one ends at once."""
+        if self._ending is not None:
+            super().signal_handler_interrupt()
+            return
+        self._ending = threading.Thread(target=self._end, name="ending", daemon=True)
+        self._ending.start()
+
+    def _end(self) -> None:
+        self._end_first()
+        super().signal_handler_interrupt()
+
+
+def _serve_web(host: str, port: int, end_first: Callable[[], None]) -> bool:
+    """Serves the web side; whether it ended for another reason than a signal. end_first: what ends before it."""
+    server = _WebServer(
         APPLICATION,
+        end_first=end_first,
         address=host,
         port=port,
         interface=Interfaces.WSGI,

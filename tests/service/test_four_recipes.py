@@ -1,5 +1,6 @@
 """Done means 2, by the command line: a signed delivery in, the right outgoing request out, for four services."""
 
+import signal
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +14,7 @@ from tests.integrations.cases import CASES
 from tests.integrations.conftest import StartVendor
 from tests.integrations.spreadsheet import Spreadsheet
 from tests.integrations.vendor import Vendor, answer
-from tests.service.running import Service
+from tests.service.running import Service, eventually
 
 DISCORD = {"server": "197038439483310086", "role": "41771983423143936"}
 MEMBER = "80351110224678912"
@@ -101,3 +102,21 @@ def test_four_signed_deliveries_become_four_calls(store: Service, vendors: Mappi
     assert "order_xyz123" in row.get_data(as_text=True)
     [taken] = vendors["discord"].seen("DELETE /guilds/{guild_id}/members/{user_id}/roles/{role_id}")
     assert taken.path.endswith(f"/guilds/{DISCORD['server']}/members/{MEMBER}/roles/{DISCORD['role']}")
+
+
+def test_deliveries_are_taken_until_the_engine_has_finished_its_calls(
+    store: Service, vendors: Mapping[str, Vendor]
+) -> None:
+    """A service may take half a minute to answer, and Pocketsflow does not send again."""
+    _enable(store, "review.created/slack-message", channel="C1")
+    vendors["slack"].answers["POST /chat.postMessage"] = vendors["slack"].hang
+    url = store.cli("endpoint", "show").strip().splitlines()[0]
+    _deliver(url, "review.created")
+    eventually(lambda: vendors["slack"].seen("POST /chat.postMessage"), "the call")
+    assert store.process is not None
+    store.process.send_signal(signal.SIGTERM)
+    for number in range(30):
+        _deliver(url, "order.completed", order={"id": f"order_{number}"})
+    vendors["slack"].close()
+    assert store.process.wait(20) == 0
+    assert len(store.json("events", "--limit", "50")) == 31
