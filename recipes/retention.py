@@ -13,10 +13,10 @@ from recipes.db import UTCDateTime, reading, transaction
 from recipes.models import OPEN_STATES, Endpoint, Event, IdentityKey, Recipe, Run, RunState, UnsavedForm
 
 # Each takes some 10 ms; a receiver that waits looks again after at most 100 ms, and has to meet a pause.
-EVENTS_AT_ONCE = 100
+EVENTS_AT_ONCE = 50
 KEYS_AT_ONCE = 500
-PAGES_AT_ONCE = 200
-PAUSE_SECONDS = 0.05
+PAGES_AT_ONCE = 100
+PAUSE_SECONDS = 0.1
 KEY_GRACE = timedelta(days=2)
 UNSAVED_DAYS = timedelta(days=30)
 
