@@ -256,7 +256,8 @@ class EmbeddedClock:
         # In memory only: jobs here say when to look; what there is to do stands in the run table.
         scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None})
         # No job that runs but once: APScheduler fails when it is shut down while it takes such a one off its list.
-        scheduler.add_job(self._empty_spool, "interval", seconds=5, next_run_time=self._now())
+        # By the scheduler's own clock, which is always the system's.
+        scheduler.add_job(self._empty_spool, "interval", seconds=5, next_run_time=datetime.now(UTC))
         for seconds, job in (
             (30, lambda: self._extend_leases(self._now())),
             (60, self.recover_lost),
