@@ -11,6 +11,7 @@ from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import delete
 from sqlmodel import Session, col, select
 
+from recipes.db import Lock, one_at_a_time
 from recipes.endpoints import make_endpoint
 from recipes.models import Account, FirstRun, Membership, Merchant, Mode
 from recipes.refusal import Refusal
@@ -29,6 +30,7 @@ class AccountError(Refusal):
 
 def first_run_token(session: Session, now: datetime) -> str | None:
     """A token for the link that makes the first account; earlier links end. None once there is an account."""
+    one_at_a_time(session, Lock.ACCOUNTS)
     if session.exec(select(col(Account.id)).limit(1)).first() is not None:
         return None
     token = secrets.token_urlsafe(24)
@@ -109,6 +111,7 @@ def normal_email(email: str) -> str:
 
 def _new_account(session: Session, email: str, password: str, now: datetime) -> Account:
     address = normal_email(email)
+    one_at_a_time(session, Lock.ACCOUNTS)
     if session.exec(select(Account).where(Account.email == address)).first():
         raise AccountError(f"There is already an account for {address}.")
     account = Account(
@@ -175,6 +178,7 @@ def _checked_name(session: Session, name: str) -> str:
         raise AccountError("The store's name is empty.")
     if len(name) > LONGEST_NAME:
         raise AccountError(f"The store's name can be at most {LONGEST_NAME} characters long.")
+    one_at_a_time(session, Lock.ACCOUNTS)
     if session.exec(select(Merchant).where(Merchant.name == name)).first():
         raise AccountError(f"There is already a store called {name}.")
     return name

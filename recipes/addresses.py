@@ -1,4 +1,4 @@
-"""Addresses as an operator writes them: what is listened on, web addresses, a mail server, a mail's sender.
+"""Addresses as an operator writes them: of a database, what is listened on, of the web, a mail server, a mail's sender.
 
 Each function raises ValueError if it cannot use the text. The error says in words what is wrong, to follow the name of
 the setting; it never holds the text, which may have a password in it.
@@ -11,6 +11,7 @@ from email.errors import MessageError
 from email.headerregistry import Address
 from urllib.parse import SplitResult, urlsplit
 
+SQLITE = "sqlite:///"
 HIGHEST_PORT = 65_535
 _PORT = f"a port from 1 to {HIGHEST_PORT}"
 _LISTENING = re.compile(r"(?:\[(?P<six>[^\[\]]*)\]|(?P<four>[^:\[\]]*)):(?P<port>[^:]*)")
@@ -38,6 +39,27 @@ def listening(text: str) -> tuple[str, int]:
 def bind_text(host: str, port: int) -> str:
     """An IP address, with or without brackets, and a port as `listening` reads them."""
     return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
+
+
+def database(text: str) -> str:
+    """A database's address, sqlite:///path or postgresql://user:password@host/database, as it is."""
+    if text.startswith(SQLITE):
+        # In memory, each process would have a database of its own, and an end would lose it.
+        if "?" in text or text.removeprefix(SQLITE) in ("", ":memory:"):
+            raise ValueError("has to be the path of a file after sqlite:/// and nothing else")
+        return text
+    if not text.startswith("postgresql://"):
+        raise ValueError("has to begin with sqlite:/// and the path of a file, or with postgresql://")
+    parts = _split(text, "postgresql")
+    if not parts.path.strip("/") or "/" in parts.path[1:] or "#" in text:
+        raise ValueError(
+            "has to have a database's name after the host and a slash; in a user or a password write %2F for a slash "
+            "and %23 for a number sign"
+        )
+    # Without a host it is this machine, or a socket that the query names.
+    if parts.netloc.rpartition("@")[2]:
+        _check_host(parts)
+    return text
 
 
 def web_address(text: str) -> str:

@@ -13,7 +13,7 @@ from integrations import integration, kit
 from integrations.errors import Unauthorized
 from recipes import engine as runs
 from recipes.clients import ClientCache
-from recipes.db import reading, transaction
+from recipes.db import Lock, one_at_a_time, reading, transaction
 from recipes.definition import Definition
 from recipes.models import OPEN_STATES, Connection, ConnectionState, Recipe, RecipeVersion, Run, among
 from recipes.refusal import Refusal
@@ -66,6 +66,7 @@ def add(
 
     Raises kit.FormError whose problems name the credentials' fields, or "name". Raises KeyError for an unknown app.
     """
+    one_at_a_time(session, Lock.MERCHANT, {merchant_id})
     declared = integration(app)
     problems: dict[str, str] = {}
     name = " ".join(name.split())
@@ -110,6 +111,7 @@ def shown_values(vault: Vault, connection: Connection) -> dict[str, Any]:
 
 def remove(session: Session, merchant_id: int, connection_id: int) -> bool:
     """Removes a connection and its credentials; False if there is none. Raises ConnectionInUse."""
+    one_at_a_time(session, Lock.MERCHANT, {merchant_id})
     connection = get(session, merchant_id, connection_id)
     if connection is None:
         return False

@@ -1,35 +1,67 @@
-"""The database: engine, transactions, a UTC column type, SQLite's pragmas."""
+"""The database, SQLite or PostgreSQL: engine, transactions, a UTC column type, and where the two differ."""
 
 import json
+import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from enum import IntEnum
 from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    URL,
+    BigInteger,
     Column,
     Connection,
     DateTime,
     Dialect,
     Engine,
+    Integer,
     Result,
     Select,
+    Table,
     TypeDecorator,
     and_,
     bindparam,
     create_engine,
     event,
     func,
+    make_url,
     select,
+    text,
     tuple_,
 )
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DisconnectionError, InterfaceError, InternalError, NoSuchModuleError, OperationalError
 from sqlmodel import Session
 
-# What a pooled connection remembers: the path and the file that it has open.
+from recipes.refusal import Refusal
+
+# What is raised while a database is away, locked, full or read-only: it may take the same another time.
+UNAVAILABLE = (OperationalError, InterfaceError, InternalError)
+
+# For numbers that pass 2^31 one day. SQLite's own number of a row is INTEGER, and that is as large.
+LARGE_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+
+# What a pooled connection to SQLite remembers: the path and the file that it has open.
 _FILE = "file"
+
+
+class MissingDriver(Refusal):
+    """What PostgreSQL needs is not installed. The text is a sentence that says how to."""
+
+
+class Lock(IntEnum):
+    """What only one transaction of all machines may be at. The numbers are PostgreSQL's, and only ours."""
+
+    MIGRATION = 7_001
+    INTAKE = 7_002
+    FAN_OUT = 7_003
+    CLAIM = 7_004
+    MERCHANT = 7_005
+    ACCOUNTS = 7_006
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -55,7 +87,13 @@ class UTCDateTime(TypeDecorator[datetime]):
 
 
 def open_database(url: str, *, wait_seconds: float = 10.0) -> Engine:
-    """An engine for `url` (sqlite:///path). wait_seconds: how long a locked file is waited for."""
+    """An engine for `url`, sqlite:///path or postgresql://…. Raises MissingDriver.
+
+    wait_seconds: how long a lock, and a PostgreSQL that does not answer, is waited for.
+    """
+    address = make_url(url)
+    if address.get_backend_name() == "postgresql":
+        return _open_postgresql(address, wait_seconds)
     # Errors go to the log, and what stands in a statement may be a secret.
     engine = create_engine(url, connect_args={"timeout": wait_seconds}, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)
@@ -63,6 +101,52 @@ def open_database(url: str, *, wait_seconds: float = 10.0) -> Engine:
     event.listen(engine, "checkout", _check_file)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _open_postgresql(address: URL, wait_seconds: float) -> Engine:
+    milliseconds = round(wait_seconds * 1000)
+    given = address.query.get("options", "")
+    options = f"{given if isinstance(given, str) else ' '.join(given)} -c lock_timeout={milliseconds}"
+    try:
+        return create_engine(
+            address.set(drivername="postgresql+psycopg"),
+            connect_args={
+                "options": options.strip(),
+                # Whole seconds, and psycopg makes at least two of them.
+                "connect_timeout": max(math.ceil(wait_seconds), 2),
+                # A machine that is gone says nothing: without this its kernel is waited for, for a quarter of an hour.
+                "tcp_user_timeout": max(milliseconds, 1_000),
+            },
+            # After a restart of the server no request meets a dead connection.
+            pool_pre_ping=True,
+            hide_parameters=True,
+        )
+    except (ModuleNotFoundError, ImportError, NoSuchModuleError):
+        raise MissingDriver(
+            "PostgreSQL needs a part that is not installed: pip install 'pocketwire[postgresql]'."
+        ) from None
+
+
+def is_postgresql(database: Engine | Connection) -> bool:
+    """Whether it is PostgreSQL, which has several writers at once; SQLite has one."""
+    return database.dialect.name == "postgresql"
+
+
+def upsert(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT that knows ON CONFLICT, in the database's own words."""
+    return postgresql.insert(table) if is_postgresql(connection) else sqlite.insert(table)
+
+
+def one_at_a_time(session: Session, lock: Lock, numbers: Iterable[int] = (0,)) -> None:
+    """Waits until no other transaction is at this, and keeps others from it until the present one ends.
+
+    Several `numbers` are taken from the lowest up, so that two transactions never wait for each other. What is read
+    afterwards is what the others have written. SQLite's transactions are one at a time anyway.
+    """
+    connection = session.connection()
+    if is_postgresql(connection):
+        statement = text("SELECT pg_advisory_xact_lock(:lock, number) FROM unnest(CAST(:numbers AS int[])) AS number")
+        connection.execute(statement, {"lock": int(lock), "numbers": sorted(set(numbers))})
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
@@ -129,8 +213,10 @@ def transaction(engine: Engine) -> Iterator[Session]:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Session]:
     """A session that sees one moment of the database and writes nothing. Rows stay readable after it."""
+    # PostgreSQL would look anew with every statement; SQLite keeps to its first look by itself.
+    moment = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True} if is_postgresql(engine) else {}
     # Closing takes the rows out of the session before it rolls back; an explicit rollback would empty them.
-    with Session(engine) as session:
+    with engine.connect().execution_options(**moment) as connection, Session(connection) as session:
         yield session
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import Enum, auto
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import select
 
 from recipes.db import reading
@@ -20,6 +21,7 @@ from recipes.vault import CannotOpen, Vault
 logger = logging.getLogger(__name__)
 
 FRESH_SECONDS = 5.0
+AWAY_SECONDS = 1.0
 
 
 class Signer(Enum):
@@ -66,6 +68,8 @@ class EndpointCache:
         self._monotonic = monotonic
         self._known: dict[str, KnownEndpoint] = {}
         self._lock = threading.Lock()
+        self._away: SQLAlchemyError | None = None
+        self._away_until = 0.0
 
     def load_all(self) -> None:
         """Reads every endpoint, so that deliveries can be verified even if the database goes away."""
@@ -95,12 +99,24 @@ class EndpointCache:
             if known:
                 return known
             began = self._monotonic()
-            with reading(self._engine) as session:
-                endpoint = session.exec(select(Endpoint).where(Endpoint.token == token)).first()
+            endpoint = self._read(token)
             if endpoint is None:
                 self._known.pop(token, None)
                 return None
             return self._keep(endpoint, began)
+
+    def _read(self, token: str) -> Endpoint | None:
+        # A database that is away may take seconds to say so: only one delivery in a while asks it.
+        if self._away is not None and self._monotonic() < self._away_until:
+            raise self._away
+        try:
+            with reading(self._engine) as session:
+                endpoint = session.exec(select(Endpoint).where(Endpoint.token == token)).first()
+        except SQLAlchemyError as error:
+            self._away, self._away_until = error, self._monotonic() + AWAY_SECONDS
+            raise
+        self._away = None
+        return endpoint
 
     def known(self, token: str) -> KnownEndpoint | None:
         """What is remembered of the endpoint, however old."""

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Column, bindparam, insert, update
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import Column, bindparam, insert, text, update
 from sqlmodel import Session
 
-from recipes.db import rows_with_pairs
+from recipes.db import Lock, is_postgresql, one_at_a_time, rows_with_pairs, upsert
 from recipes.events.identity import Identity, Key, about, identify
 from recipes.events.reading import Reading, read
 from recipes.models import Event, IdentityKey, IdentityMemory, Origin, RejectedDelivery, Standing
@@ -48,6 +47,7 @@ class Intake:
     """One batch on its way in. Deliveries are looked at in their order: a later one sees what an earlier claimed."""
 
     def __init__(self, session: Session) -> None:
+        self._session = session
         self._connection = session.connection()
         self._memories: dict[tuple[int, str], _Memory] = {}
         self._changed: set[tuple[int, str]] = set()
@@ -58,6 +58,9 @@ class Intake:
 
     def take(self, deliveries: Sequence[Delivery]) -> list[bool]:
         """Stores what is new. For each delivery: whether it was."""
+        # Until this transaction ends no other receiver judges what these endpoints sent: what is looked up here is all
+        # there is, and an endpoint's events are numbered in the order in which they are committed.
+        one_at_a_time(self._session, Lock.INTAKE, {delivery.endpoint_id for delivery in deliveries})
         arrivals = self._read(deliveries)
         for arrival in arrivals:
             self._decide(arrival)
@@ -66,6 +69,7 @@ class Intake:
 
     def take_unread(self, delivery: Delivery) -> bool:
         """Stores a delivery that broke its interpretation, as unreadable; whether it is new."""
+        one_at_a_time(self._session, Lock.INTAKE, {delivery.endpoint_id})
         digest = hashlib.sha256(delivery.body).hexdigest()
         reading = Reading(
             type="unknown",
@@ -165,18 +169,24 @@ class Intake:
     def _write(self, arrivals: Sequence[_Arrival]) -> None:
         if not arrivals:
             return
-        first = self._last_event_id() + 1
-        for event_id, arrival in enumerate(arrivals, first):
+        for event_id, arrival in zip(self._numbers(len(arrivals)), arrivals, strict=True):
             arrival.event_id = event_id
         self._connection.execute(insert(_EVENT), [_event_row(arrival) for arrival in arrivals])
         self._write_keys(arrivals)
         self._write_memories()
 
-    def _last_event_id(self) -> int:
-        # Numbering the events here makes one statement of many: asked to return ids in order, SQLite would insert row
-        # by row. The lock is held, and a number is never given twice, also when the newest events are deleted.
+    def _numbers(self, count: int) -> Sequence[int]:
+        """So many new events' numbers, rising. Numbering the events here makes one statement of many: asked to return
+        ids in order, SQLite would insert row by row. A number is never given twice, also when the newest events are
+        deleted."""
+        if is_postgresql(self._connection):
+            drawn = text("SELECT nextval(pg_get_serial_sequence('event', 'id')) FROM generate_series(1, :count)")
+            # Another receiver, for other endpoints, may draw some in between.
+            return sorted(self._connection.execute(drawn, {"count": count}).scalars())
+        # SQLite's lock is held, so nobody else counts on.
         last = self._connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'event'").scalar()
-        return int(last or 0)
+        first = int(last or 0) + 1
+        return range(first, first + count)
 
     def _write_keys(self, arrivals: Sequence[_Arrival]) -> None:
         rows = {
@@ -190,7 +200,6 @@ class Intake:
             if place not in self._in_database
         ]
         if fresh:
-            # Plain: should another receiver have claimed one meanwhile, the batch fails and is judged again.
             self._connection.execute(insert(_KEY), fresh)
         claimed_anew = [
             {"at": place[0], "text": place[1], "event": event_id, "ends": until}
@@ -210,7 +219,7 @@ class Intake:
             {"endpoint_id": place[0], "about": place[1], "memory": self._memories[place]} for place in self._changed
         ]
         if rows:
-            statement = sqlite.insert(_MEMORY)
+            statement = upsert(self._connection, _MEMORY)
             statement = statement.on_conflict_do_update(
                 index_elements=["endpoint_id", "about"], set_={"memory": statement.excluded.memory}
             )
@@ -235,7 +244,7 @@ def add_counts(session: Session, counted: Mapping[tuple[int, str], tuple[int, da
         {"endpoint_id": endpoint_id, "reason": reason, "count": count, "first_at": first_at, "last_at": last_at}
         for (endpoint_id, reason), (count, first_at, last_at) in counted.items()
     ]
-    statement = sqlite.insert(_REJECTED)
+    statement = upsert(session.connection(), _REJECTED)
     statement = statement.on_conflict_do_update(
         index_elements=["endpoint_id", "reason"],
         set_={"count": _REJECTED.c.count + statement.excluded.count, "last_at": statement.excluded.last_at},

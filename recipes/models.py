@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from recipes.db import UTCDateTime
+from recipes.db import LARGE_NUMBER, UTCDateTime
 
 # One naming rule, so that migrations can name a constraint on every database.
 SQLModel.metadata.naming_convention = {
@@ -132,7 +132,12 @@ def _time(nullable: bool = False) -> Any:
     return Field(default=None, sa_column=Column(UTCDateTime, nullable=nullable))
 
 
+def _large_id() -> Any:
+    return Field(default=None, sa_column=Column(LARGE_NUMBER, primary_key=True))
+
+
 def _to(target: str, index: bool = True, nullable: bool = False) -> Any:
+    # Without a type of its own the column takes that of what it refers to.
     return Field(default=None, sa_column=Column(ForeignKey(target, ondelete="CASCADE"), nullable=nullable, index=index))
 
 
@@ -252,7 +257,7 @@ class Event(SQLModel, table=True):
         ),
         {"sqlite_autoincrement": True},
     )
-    id: int | None = Field(default=None, primary_key=True)
+    id: int | None = _large_id()
     merchant_id: int = _to("merchant.id", index=False)
     endpoint_id: int = _to("endpoint.id", index=False)
     mode: str
@@ -282,7 +287,7 @@ class IdentityKey(SQLModel, table=True):
     )
     endpoint_id: int = Field(foreign_key="endpoint.id", primary_key=True, ondelete="CASCADE")
     key: str = Field(primary_key=True)
-    event_id: int = Field(foreign_key="event.id", ondelete="CASCADE")
+    event_id: int = _to("event.id", index=False)
     until: datetime | None = _time(nullable=True)
 
 
@@ -375,7 +380,7 @@ class OffPeriod(SQLModel, table=True):
     since: datetime = _time()
     until: datetime | None = _time(nullable=True)
     kept: str = Kept.OFFERED
-    next_event_id: int = 0
+    next_event_id: int = Field(default=0, sa_column=Column(LARGE_NUMBER, nullable=False))
     made: int = 0
     left_out: int = 0
     decided_at: datetime | None = _time(nullable=True)
@@ -440,7 +445,7 @@ class Run(SQLModel, table=True):
         Index("ix_run_open", "state", "connection_id", sqlite_where=_OPEN, postgresql_where=_OPEN),
         {"sqlite_autoincrement": True},
     )  # fmt: skip
-    id: int | None = Field(default=None, primary_key=True)
+    id: int | None = _large_id()
     merchant_id: int = _to("merchant.id", index=False)
     event_id: int = _to("event.id", index=False)
     recipe_id: int = _to("recipe.id", index=False)
@@ -478,7 +483,7 @@ class Attempt(SQLModel, table=True):
     """One try of one step of a run. `request` holds the rendered fields, `answer` a redacted excerpt."""
 
     __table_args__ = (_among("result", AttemptResult), Index("ix_attempt_run_id_id", "run_id", "id"))
-    id: int | None = Field(default=None, primary_key=True)
+    id: int | None = _large_id()
     run_id: int = _to("run.id", index=False)
     step: int
     number: int
@@ -499,7 +504,7 @@ class LedgerRow(SQLModel, table=True):
         UniqueConstraint("merchant_id", "table", "key"),
         Index("ix_ledger_row_merchant_id_table_id", "merchant_id", "table", "id"),
     )
-    id: int | None = Field(default=None, primary_key=True)
+    id: int | None = _large_id()
     merchant_id: int = _to("merchant.id", index=False)
     table: str
     key: str

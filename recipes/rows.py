@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Engine
 from sqlmodel import col, select
 
-from recipes.db import transaction
+from recipes.db import Lock, one_at_a_time, transaction
 from recipes.models import LedgerRow
 
 
@@ -22,6 +22,7 @@ class MerchantRows:
         """Writes the row `key` of `table`; columns not named stay as they were. True if the row is new."""
         now = self._now()
         with transaction(self._engine) as session:
+            one_at_a_time(session, Lock.MERCHANT, {self._merchant_id})
             row = session.exec(
                 select(LedgerRow).where(
                     col(LedgerRow.merchant_id) == self._merchant_id,

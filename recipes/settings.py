@@ -13,8 +13,6 @@ from recipes.environment import ANY_SERVICE, ENCODING, PREFIX, SettingError, che
 
 __all__ = ["SettingError", "Settings", "load_settings"]
 
-_SQLITE = "sqlite:///"
-
 
 class Settings(BaseSettings):
     """Every field is read from POCKETWIRE_<NAME>; only `database_url` is read from DATABASE_URL.
@@ -44,8 +42,12 @@ class Settings(BaseSettings):
         default="",
         validation_alias="DATABASE_URL",
         repr=False,
-        description="Where everything is stored, as sqlite:///path; a file in the data directory if not given.",
-        examples=["sqlite:////var/lib/pocketwire/pocketwire.db"],
+        description="Where everything is stored, as sqlite:///path or postgresql://user:password@host/database; a file "
+        "in the data directory if not given.",
+        examples=[
+            "sqlite:////var/lib/pocketwire/pocketwire.db",
+            "postgresql://user:password@db.example.com/pocketwire",
+        ],
     )
     bind: str = Field(
         default="127.0.0.1:8000",
@@ -111,13 +113,8 @@ class Settings(BaseSettings):
 
     @field_validator("database_url")
     @classmethod
-    def _is_sqlite_file(cls, value: str) -> str:
-        if value and not value.startswith(_SQLITE):
-            raise ValueError("has to begin with sqlite:/// and the path of a file")
-        # In memory, each process would have a database of its own, and an end would lose it.
-        if value and ("?" in value or value.removeprefix(_SQLITE) in ("", ":memory:")):
-            raise ValueError("has to be the path of a file after sqlite:/// and nothing else")
-        return value
+    def _is_database(cls, value: str) -> str:
+        return addresses.database(value) if value else ""
 
     @field_validator("bind")
     @classmethod
@@ -167,7 +164,7 @@ class Settings(BaseSettings):
     @property
     def database(self) -> str:
         """The database's URL: the setting, or the SQLite file in the data directory."""
-        return self.database_url or f"{_SQLITE}{self.data_dir.resolve() / 'pocketwire.db'}"
+        return self.database_url or f"{addresses.SQLITE}{self.data_dir.resolve() / 'pocketwire.db'}"
 
     @property
     def spool(self) -> Path:
@@ -213,9 +210,11 @@ def load_settings(**given: Any) -> Settings:
     except ValidationError as error:
         raise SettingError(_sentence(error)) from None
     make_folders(settings.data_dir, settings.spool)
-    check_database(
-        Path(settings.database.removeprefix(_SQLITE)), _name("database_url" if settings.database_url else "data_dir")
-    )
+    if settings.database.startswith(addresses.SQLITE):
+        check_database(
+            Path(settings.database.removeprefix(addresses.SQLITE)),
+            _name("database_url" if settings.database_url else "data_dir"),
+        )
     return settings
 
 

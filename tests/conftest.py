@@ -1,4 +1,7 @@
-"""Parts common to all tests: real SQLite files in a temporary folder, a fixed time, one merchant."""
+"""Parts common to all tests: real databases, a fixed time, one merchant.
+
+A test has a SQLite file in a temporary folder; a module marked `both_databases` runs on PostgreSQL as well.
+"""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -8,27 +11,56 @@ import pytest
 from sqlalchemy import Engine
 from sqlmodel import SQLModel
 
-from recipes.db import open_database, transaction
+from recipes.db import is_postgresql, open_database, transaction
 from recipes.models import Endpoint, Merchant
 from recipes.settings import Settings, load_settings
 from recipes.vault import Place, Vault
+from tests.postgresql import PostgreSQL, running
 
 NOW = datetime(2026, 7, 24, 12, 0, tzinfo=UTC)
 SECRET = "whsec_1a2b3c4d5e6f7g8h9i0j"
 TOKEN = "token-of-the-live-endpoint"
 
 
+both_databases = pytest.mark.both_databases
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Gives tests marked `both_databases` both; those that need no database run once."""
+    if "database_url" in metafunc.fixturenames and metafunc.definition.get_closest_marker("both_databases"):
+        metafunc.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A PostgreSQL server, started when it is first needed."""
+    with running() as server:
+        yield server
+
+
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """What DATABASE_URL is: nothing, which is a SQLite file, or a new database on PostgreSQL."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        yield ""
+        return
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    with server.database() as url:
+        yield url
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str) -> Settings:
     """Settings with a data directory of the test's own; nothing is read from the environment's `.env`."""
-    return load_settings(_env_file=None, data_dir=tmp_path / "data")
+    return load_settings(_env_file=None, data_dir=tmp_path / "data", database_url=database_url)
 
 
 @pytest.fixture
 def engine(settings: Settings) -> Iterator[Engine]:
     """A database with all tables."""
     engine = open_database(settings.database)
-    SQLModel.metadata.create_all(engine)
+    if not is_postgresql(engine):
+        SQLModel.metadata.create_all(engine)
     yield engine
     engine.dispose()
 

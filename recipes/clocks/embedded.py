@@ -16,12 +16,11 @@ from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
 from sqlmodel import Session
 
 from recipes import engine as runs
 from recipes import upkeep
-from recipes.db import reading, transaction
+from recipes.db import UNAVAILABLE, reading, transaction
 from recipes.mail import Mailer
 from recipes.retention import forget_old
 from recipes.rows import MerchantRows
@@ -44,7 +43,7 @@ LONGEST_REST = 0.02
 
 
 class EmbeddedClock:
-    """Runs the engine in this process until stopped. There must be one at a time on a database."""
+    """Runs the engine in this process until stopped. There must be one at a time on a SQLite file."""
 
     def __init__(
         self,
@@ -131,7 +130,7 @@ class EmbeddedClock:
                 job.modify(next_run_time=self._now())
         try:
             upkeep.mend_due_times(self._engine, self._now(), back)
-        except OperationalError:
+        except UNAVAILABLE:
             return False
         return True
 
@@ -196,7 +195,7 @@ class EmbeddedClock:
     def _turn_safely(self) -> None:
         try:
             self.turn()
-        except OperationalError as error:
+        except UNAVAILABLE as error:
             logger.warning("the engine has to wait: the database cannot be written (%s)", type(error).__name__)
         except Exception:
             logger.exception("a turn of the engine failed; it is tried again, result by result")
@@ -217,7 +216,7 @@ class EmbeddedClock:
             self._alive()
             try:
                 self._settle_somehow(performed)
-            except OperationalError:
+            except UNAVAILABLE:
                 return
             except Exception:
                 logger.exception("what came of run %d cannot be written: it is kept", performed.claimed.run_id)
@@ -232,7 +231,7 @@ class EmbeddedClock:
         for each in richer:
             try:
                 self._settle(each)
-            except OperationalError:
+            except UNAVAILABLE:
                 raise
             except Exception:
                 logger.exception("the result of run %d cannot be written: trying less of it", each.claimed.run_id)
@@ -284,5 +283,5 @@ class EmbeddedClock:
     def _forget_old(self) -> None:
         try:
             forget_old(self._engine, keep_days=self._settings.keep_days, now=self._now(), pause=self._stopping.wait)
-        except OperationalError as error:
+        except UNAVAILABLE as error:
             logger.warning("what is old stays another day: the database cannot be written (%s)", type(error).__name__)

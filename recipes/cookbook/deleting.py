@@ -11,6 +11,7 @@ from recipes.cookbook.checking import CookbookError
 from recipes.cookbook.drafts import find_recipe
 from recipes.cookbook.saving import WAITING, disable, under_way_sentence
 from recipes.cookbook.unsaved import forget_everybodys
+from recipes.db import Lock, one_at_a_time
 from recipes.models import OPEN_STATES, Recipe, Run, RunState
 from recipes.prebuilt import PREBUILT
 
@@ -60,6 +61,7 @@ def delete(session: Session, merchant_id: int, recipe_id: int, now: datetime, *,
     Its row stays, off and unseen, for its runs: those under way finish, unless `cancel_waiting`, and the log of all of
     them is kept as long as any. Its name is free again.
     """
+    one_at_a_time(session, Lock.MERCHANT, {merchant_id})
     recipe = find_recipe(session, merchant_id, recipe_id)
     if recipe is None:
         raise CookbookError({"": "There is no such recipe."})

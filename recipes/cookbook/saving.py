@@ -12,6 +12,7 @@ from recipes import connections
 from recipes.cookbook.checking import ChangedMeanwhile, CookbookError, problems
 from recipes.cookbook.drafts import Draft, StepDraft, definition_of, draft_of_recipe, find_recipe, version_of
 from recipes.cookbook.recent import recent_payloads
+from recipes.db import Lock, one_at_a_time
 from recipes.definition import Definition, Step
 from recipes.engine import keeping
 from recipes.models import OPEN_STATES, Connection, ConnectionState, Recipe, RecipeVersion, Run, RunState, among
@@ -47,6 +48,7 @@ def save(session: Session, vault: Vault, merchant_id: int, draft: Draft, *, by: 
     What is under way keeps the version it began with. Saving a shipped recipe that the merchant has already changes
     that one, unless `another` is asked for. Raises CookbookError, ChangedMeanwhile among them.
     """
+    one_at_a_time(session, Lock.MERCHANT, {merchant_id})
     draft = _connected(session, vault, merchant_id, draft, now)
     found = problems(session, merchant_id, draft, recent_payloads(session, merchant_id, draft.event, draft.runs_on))
     if found:
@@ -147,6 +149,7 @@ def enable(session: Session, merchant_id: int, recipe_id: int, now: datetime) ->
     Raises CookbookError.
     It is checked once more: a connection may have gone, or a field have become required, since it was saved.
     """
+    one_at_a_time(session, Lock.MERCHANT, {merchant_id})
     recipe = find_recipe(session, merchant_id, recipe_id)
     draft = draft_of_recipe(session, merchant_id, recipe_id)
     if recipe is None or draft is None:
@@ -185,6 +188,7 @@ def disable(
     Waiting, too, are those of events that came before and have no run yet. A run in the middle of a call finishes in
     any case. Raises CookbookError if there is no such recipe.
     """
+    one_at_a_time(session, Lock.MERCHANT, {merchant_id})
     recipe = find_recipe(session, merchant_id, recipe_id)
     if recipe is None:
         raise CookbookError({"": "There is no such recipe."})

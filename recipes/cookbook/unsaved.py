@@ -7,6 +7,7 @@ from sqlalchemy import delete
 from sqlmodel import Session, col, select
 
 from recipes.cookbook.drafts import Draft
+from recipes.db import Lock, one_at_a_time
 from recipes.models import UnsavedForm
 
 Entered = Sequence[tuple[str, str]]
@@ -20,6 +21,7 @@ def keep_entered(
 
     entered: names and values, in the form's order.
     """
+    one_at_a_time(session, Lock.MERCHANT, {merchant_id})
     session.merge(
         UnsavedForm(
             account_id=account_id,

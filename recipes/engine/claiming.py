@@ -11,6 +11,7 @@ from sqlalchemy import and_, bindparam, exists, func, or_, select, update
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
+from recipes.db import Lock, one_at_a_time
 from recipes.definition import Definition
 from recipes.engine.lanes import lock_of
 from recipes.engine.limits import Limits
@@ -65,6 +66,10 @@ def claim(
 
     limit_each: how many runs of one merchant may be under way. Merchants take turns.
     """
+    due = _connections_due(session, now)
+    # A lane, a lock and a limit are each of one connection. What is under way on these is looked up only now, when no
+    # other engine can begin anything there.
+    one_at_a_time(session, Lock.CLAIM, {connection_id or 0 for connection_id, _ in due})
     under_way = _under_way(session)
     running = Counter(connection_id for connection_id, _ in under_way)
     locked: dict[int | None, set[str]] = defaultdict(set)
@@ -72,7 +77,6 @@ def claim(
         if lock := lock_of(lane):
             locked[connection_id].add(lock)
     taken: list[int] = []
-    due = _connections_due(session, now)
     merchants = _merchants(session, {*running, *(connection_id for connection_id, _ in due)})
     busy = Counter(merchants.get(connection_id) for connection_id in running.elements())
     for connection_id, app in _in_turns(due, merchants, busy):

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import insert, or_, select, update
 from sqlmodel import Session, col
 
+from recipes.db import Lock, one_at_a_time
 from recipes.definition import Definition
 from recipes.engine.keeping import was_on
 from recipes.engine.lanes import lane_of
@@ -64,6 +65,8 @@ def fan_out(session: Session, *, now: datetime, limit: int = 500) -> int:
     An event runs the recipes that were on when it was received, whatever became of them since. What came while a
     recipe was off stays stored and is not run behind the merchant's back. A suspended store's events wait.
     """
+    # By one at a time, or a later event's run could be there, and go, before an earlier one's.
+    one_at_a_time(session, Lock.FAN_OUT)
     events = session.execute(_waiting(session, *_TO_FAN_OUT).order_by(_EVENT.c.id).limit(limit)).all()
     if not events:
         return 0
@@ -124,13 +127,14 @@ def _cooks(session: Session, merchants: Iterable[int], oldest: datetime) -> Mapp
 def paused_among(session: Session, definitions: Iterable[Definition]) -> set[int]:
     """Those of the connections that the definitions begin with which are paused."""
     used = {definition.steps[0].connection_id for definition in definitions}
+    # Locked, in their order: whoever pauses or reconnects one meanwhile comes after, and finds the runs made here.
     found = session.execute(
-        select(col(Connection.id)).where(
-            col(Connection.id).in_([each for each in used if each is not None]),
-            col(Connection.state) == ConnectionState.PAUSED,
-        )
+        select(col(Connection.id), col(Connection.state))
+        .where(col(Connection.id).in_([each for each in used if each is not None]))
+        .order_by(col(Connection.id))
+        .with_for_update(read=True)
     )
-    return set(found.scalars())
+    return {connection_id for connection_id, state in found if state == ConnectionState.PAUSED}
 
 
 def takes(recipe: Recipe, event: Any) -> bool:

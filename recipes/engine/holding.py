@@ -12,12 +12,15 @@ from recipes.models import DUE_STATES, OPEN_STATES, Connection, ConnectionState,
 
 def connection_of(session: Session, merchant_id: int, step: Step) -> Connection | None:
     """The connection that a step names, as long as the merchant has it and it is to the step's service."""
+    # Locked: whoever pauses or reconnects it meanwhile comes after, and finds what is decided by its state.
     return session.execute(
-        select(Connection).where(
+        select(Connection)
+        .where(
             col(Connection.id) == step.connection_id,
             col(Connection.merchant_id) == merchant_id,
             col(Connection.app) == step.app,
         )
+        .with_for_update(read=True)
     ).scalar_one_or_none()
 
 

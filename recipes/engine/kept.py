@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import exists, func, insert, literal_column, select
 from sqlmodel import Session, col
 
+from recipes.db import Lock, one_at_a_time
 from recipes.definition import Definition
 from recipes.engine.fanning_out import Cook, paused_among, run_of
 from recipes.engine.undone import undone_since
@@ -48,6 +49,8 @@ def make_kept_runs(session: Session, *, now: datetime, limit: int = 25) -> int:
     What has been undone since is left out: it gets a run that is cancelled at once and says why, so that it is found
     and can be run all the same. Short: it looks at a bounded number of events however many there are.
     """
+    # As fan-out is: two engines would make the same runs.
+    one_at_a_time(session, Lock.FAN_OUT)
     found = session.execute(_running().order_by(col(OffPeriod.id)).limit(1)).first()
     if found is None:
         return 0

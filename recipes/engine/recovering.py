@@ -63,7 +63,8 @@ def recover(session: Session, *, now: datetime, only_lease: str | None = None) -
     lost = select(Run, RecipeVersion).join(RecipeVersion, col(RecipeVersion.id) == col(Run.version_id))
     lost = lost.where(among(col(Run.state), OPEN_STATES), col(Run.state) == RunState.RUNNING)
     is_lost = col(Run.lease_until) < now if only_lease is None else col(Run.lease) != only_lease
-    found = session.execute(lost.where(is_lost)).all()
+    # What another is recovering, or its engine is settling after all, is left to it.
+    found = session.execute(lost.where(is_lost).with_for_update(of=Run, skip_locked=True)).all()
     for run, version in found:
         _record(session, run, now)
         run.state = RunState.QUEUED

@@ -126,7 +126,7 @@ def run_late(session: Session, merchant_id: int, event_id: int, *, now: datetime
 
     Raises RunRequestError.
     """
-    event = session.get(Event, event_id)
+    event = session.get(Event, event_id, with_for_update=True)
     if event is None or event.merchant_id != merchant_id:
         raise RunRequestError("There is no such event.")
     if not is_late(session, event):
@@ -146,7 +146,8 @@ def _look_whether_it_stands(session: Session, run: Run, now: datetime, all_the_s
 
 
 def _find(session: Session, merchant_id: int, run_id: int) -> Run:
-    run = session.get(Run, run_id)
+    # Locked until the request is done: two of them, or one and the engine, never both go by the same state.
+    run = session.get(Run, run_id, with_for_update=True)
     if run is None or run.merchant_id != merchant_id:
         raise RunRequestError("There is no such run.")
     return run

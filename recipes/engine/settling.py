@@ -58,7 +58,9 @@ def _pause(session: Session, performed: Sequence[Performed], now: datetime) -> s
     refused = {each.claimed.connection_id: each for each in performed if each.state == RunState.HELD}
     if not refused:
         return set()
-    found = session.execute(select(Connection).where(col(Connection.id).in_(list(refused)))).scalars().all()
+    # Locked, in their order: who reconnects meanwhile comes after, and finds the runs held.
+    asked = select(Connection).where(col(Connection.id).in_(list(refused))).order_by(col(Connection.id))
+    found = session.execute(asked.with_for_update()).scalars().all()
     paused: set[int] = set()
     for connection in found:
         each = refused[connection.id]

@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import Select, select, update
 from sqlmodel import Session, col
 
+from recipes.db import Lock, one_at_a_time
 from recipes.models import DUE_STATES, OPEN_STATES, Connection, ConnectionState, Merchant, Run, RunState, among
 
 
@@ -15,6 +16,8 @@ def suspended(session: Session) -> list[int]:
 
 def suspend(session: Session, merchant_id: int, *, now: datetime) -> None:
     """Suspends a store: its events wait to be fanned out, its runs are held; one in the middle of a call finishes."""
+    # No run is made meanwhile that would be queued, and not held.
+    one_at_a_time(session, Lock.FAN_OUT)
     session.execute(update(Merchant).where(col(Merchant.id) == merchant_id).values(suspended_at=now))
     session.execute(
         update(Run)

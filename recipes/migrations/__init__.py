@@ -8,8 +8,9 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 
+from recipes.db import Lock, is_postgresql
 from recipes.refusal import Refusal
 
 
@@ -44,13 +45,15 @@ def migrate(engine: Engine) -> list[str]:
     config = configuration()
     config.attributes["applied"] = applied
     with engine.connect().execution_options(writes=True) as connection:
-        is_sqlite = connection.dialect.name == "sqlite"
+        is_sqlite = not is_postgresql(connection)
         if is_sqlite:
             # Batch mode copies a table and drops the old one; with foreign keys on, that would delete what refers to
             # it. The setting cannot change inside a transaction, and this connection goes to nobody after.
             connection.detach()
             _run_outside_transaction(connection, "PRAGMA foreign_keys=OFF")
         with connection.begin():
+            if is_postgresql(connection):
+                _wait_for_others(connection)
             config.attributes["connection"] = connection
             try:
                 command.upgrade(config, "head")
@@ -71,6 +74,12 @@ def configuration() -> Config:
     config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
     config.set_main_option("path_separator", "os")
     return config
+
+
+def _wait_for_others(connection: Connection) -> None:
+    """Of several machines that start at once one migrates; the others wait, however long it takes, and find it done."""
+    connection.execute(text("SET LOCAL lock_timeout = 0"))
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock, 0)"), {"lock": int(Lock.MIGRATION)})
 
 
 def _run_outside_transaction(connection: Connection, statement: str) -> None:

@@ -16,9 +16,11 @@ from recipes.db import reading, transaction
 from recipes.models import Connection, ConnectionState, Merchant, Recipe, RunState
 from recipes.settings import Settings, load_settings
 from recipes.vault import Place, Vault
-from tests.conftest import NOW
+from tests.conftest import NOW, both_databases
 from tests.integrations.vendor import Vendor, answer
 from tests.recipes.engine.kitchen import Kitchen, order, step
+
+pytestmark = both_databases
 
 TOKEN = "xoxb-1234567890-abcdef"
 FORUM = {"url": "https://forum.example.com", "api_key": "key-of-the-forum"}

@@ -17,9 +17,11 @@ from recipes.models import Merchant, Recipe, RecipeVersion, RunsOn, RunState
 from recipes.prebuilt import PREBUILT
 from recipes.settings import Settings, load_settings
 from recipes.vault import Vault
-from tests.conftest import NOW
+from tests.conftest import NOW, both_databases
 from tests.integrations.vendor import Vendor, answer
 from tests.recipes.engine.kitchen import Kitchen, order
+
+pytestmark = both_databases
 
 LEDGER = "order.completed/ledger-row"
 SLACK = "review.created/slack-message"

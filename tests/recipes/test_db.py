@@ -9,6 +9,7 @@ from sqlmodel import select
 
 from recipes.db import reading, transaction
 from recipes.models import Merchant
+from tests.conftest import both_databases
 
 
 def test_sqlite_is_set_up_to_lose_nothing(engine: Engine) -> None:
@@ -21,6 +22,7 @@ def test_sqlite_is_set_up_to_lose_nothing(engine: Engine) -> None:
     assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "auto_vacuum": 2}
 
 
+@both_databases
 def test_times_are_kept_in_utc_and_naive_ones_refused(engine: Engine) -> None:
     """A time without a zone is a mistake somewhere, not a time."""
     tokyo = datetime(2026, 7, 24, 21, 0, tzinfo=timezone(timedelta(hours=9)))
@@ -34,6 +36,7 @@ def test_times_are_kept_in_utc_and_naive_ones_refused(engine: Engine) -> None:
         session.add(Merchant(name="Acme", created_at=datetime(2026, 7, 24)))  # noqa: DTZ001 - what is refused
 
 
+@both_databases
 def test_a_transaction_that_raises_leaves_nothing_behind(engine: Engine) -> None:
     """All or nothing."""
 
@@ -47,3 +50,15 @@ def test_a_transaction_that_raises_leaves_nothing_behind(engine: Engine) -> None
         fail_late()
     with reading(engine) as session:
         assert session.exec(select(Merchant)).all() == []
+
+
+@both_databases
+def test_reading_sees_one_moment(engine: Engine) -> None:
+    """Counts on a page fit what is listed beside them, whatever is written meanwhile."""
+    with reading(engine) as session:
+        before = session.exec(select(Merchant)).all()
+        with transaction(engine) as other:
+            other.add(Merchant(name="Acme", created_at=datetime(2026, 7, 24, tzinfo=UTC)))
+        assert session.exec(select(Merchant)).all() == before == []
+    with reading(engine) as session:
+        assert len(session.exec(select(Merchant)).all()) == 1

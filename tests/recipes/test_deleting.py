@@ -13,10 +13,12 @@ from recipes.db import reading, transaction
 from recipes.models import Merchant, Recipe, RecipeVersion, RunState
 from recipes.retention import forget_old
 from recipes.vault import Vault
-from tests.conftest import NOW
+from tests.conftest import NOW, both_databases
 from tests.integrations.conftest import _no_proxy, start_vendor
 from tests.recipes.engine.conftest import kitchen, mailchimp, slack
 from tests.recipes.engine.kitchen import Kitchen, order
+
+pytestmark = both_databases
 
 __all__ = ["_no_proxy", "kitchen", "mailchimp", "slack", "start_vendor"]
 

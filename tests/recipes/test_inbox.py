@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ import pytest
 from sqlalchemy import Engine
 from sqlmodel import select
 
-from recipes.db import open_database, reading, transaction
+from recipes.db import Lock, one_at_a_time, open_database, reading, transaction
 from recipes.inbox import CannotAccept, Inbox, Receipt, bring_in, store
 from recipes.models import Endpoint, Event, RejectedDelivery, Standing
 from recipes.settings import Settings
 from recipes.spool import Delivery, Spool
-from tests.conftest import NOW
+from tests.conftest import NOW, both_databases
+
+pytestmark = both_databases
 
 SAMPLES = Path("recipes/events/samples")
 ORDER = {"order": {"id": "order_1"}, "amount": 64.99, "currency": "usd", "customer": {"email": "Jane@Example.com "}}
@@ -184,11 +187,19 @@ def test_what_cannot_be_read_is_stored_and_set_apart(engine: Engine, delivery: C
     assert all(event.fanned_out_at for event in _events(engine)[:3])
 
 
+@contextmanager
+def _locked(engine: Engine) -> Iterator[None]:
+    """While another writes and does not come to an end."""
+    with transaction(engine) as session:
+        one_at_a_time(session, Lock.INTAKE, {1})
+        yield
+
+
 def test_a_locked_database_sends_deliveries_to_the_spool_and_back(
     inbox: Inbox, engine: Engine, spool: Spool, delivery: Callable[..., Delivery]
 ) -> None:
     """Answered at once, on disk, brought in later and in order; brought in twice, it is still one event."""
-    with transaction(engine):
+    with _locked(engine):
         assert inbox.accept(delivery()) is Receipt.SPOOLED
         assert inbox.accept(delivery({**ORDER, "order": {"id": "order_2"}})) is Receipt.SPOOLED
         assert _events(engine) == []
@@ -205,7 +216,7 @@ def test_without_database_and_spool_nothing_is_accepted(
 ) -> None:
     """Never a false 2xx."""
     settings.spool.rmdir()
-    with transaction(engine), pytest.raises(CannotAccept):
+    with _locked(engine), pytest.raises(CannotAccept):
         inbox.accept(delivery())
 
 

@@ -17,9 +17,11 @@ from recipes.models import Endpoint, Event, Merchant, Mode, Origin, RejectedDeli
 from recipes.rows import MerchantRows
 from recipes.spool import Delivery
 from recipes.vault import Vault
-from tests.conftest import NOW
+from tests.conftest import NOW, both_databases
 from tests.integrations.vendor import Vendor, answer
 from tests.recipes.engine.kitchen import Kitchen, order, step
+
+pytestmark = both_databases
 
 STRANGER = 999
 

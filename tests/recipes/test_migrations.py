@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from sqlmodel import SQLModel
 from recipes import migrations
 from recipes.db import open_database
 from recipes.migrations import MigrationError, Schema, configuration, migrate, schema_of
+from tests.postgresql import PostgreSQL
 
 VERSIONS = Path(migrations.__file__).parent / "versions"
 
@@ -178,6 +180,37 @@ def test_foreign_keys_are_on_again_afterwards(empty: Engine) -> None:
     migrate(empty)
     with empty.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+
+
+def test_postgresql_gets_the_same_tables_with_room_for_large_numbers(postgresql: PostgreSQL) -> None:
+    """From empty and without drift. A serial column's sequence ends at 2^31 unless it is told otherwise."""
+    with postgresql.empty_database() as url:
+        engine = open_database(url)
+        assert migrate(engine)[-1] == "0007"
+        assert schema_of(engine) is Schema.CURRENT
+        with engine.connect() as connection:
+            context = MigrationContext.configure(
+                connection,
+                opts={
+                    "compare_type": True,
+                    "include_name": lambda name, kind, _parents: kind != "table" or name in SQLModel.metadata.tables,
+                },
+            )
+            assert compare_metadata(context, SQLModel.metadata) == []
+            large = text("SELECT sequencename FROM pg_sequences WHERE data_type::text = 'bigint' ORDER BY 1")
+            numbers = [name for name in connection.execute(large).scalars() if not name.startswith("procrastinate")]
+            assert numbers == ["attempt_id_seq", "event_id_seq", "ledger_row_id_seq", "run_id_seq"]
+        engine.dispose()
+
+
+def test_of_machines_that_start_at_once_one_migrates(postgresql: PostgreSQL) -> None:
+    """The others wait, and find it done."""
+    with postgresql.empty_database() as url, ThreadPoolExecutor() as pool:
+        engines = [open_database(url) for _ in range(3)]
+        applied = list(pool.map(migrate, engines))
+        for engine in engines:
+            engine.dispose()
+    assert sorted(map(bool, applied)) == [False, False, True]
 
 
 @pytest.mark.parametrize("path", sorted(VERSIONS.glob("[0-9]*.py")), ids=lambda path: path.stem)

@@ -20,7 +20,11 @@ NO_USER = "must not hold a user or a password"
 NO_QUERY = "must not have a ? or a # in it"
 NO_SPACES = "must not have spaces in it"
 NO_PATH = "has to end after the host and port: Pocketwire does not work under a path"
-SQLITE = "has to begin with sqlite:/// and the path of a file"
+DATABASE = "has to begin with sqlite:/// and the path of a file, or with postgresql://"
+DATABASE_NAME = (
+    "has to have a database's name after the host and a slash; in a user or a password write %2F for a slash and %23 "
+    "for a number sign"
+)
 ONLY_A_PATH = "has to be the path of a file after sqlite:/// and nothing else"
 LONG = "has to be 32 characters or longer: `openssl rand -hex 32` prints one"
 EACH_LONG = f"{LONG.partition(':')[0]}, and so has each old one after a comma: `openssl rand -hex 32` prints one"
@@ -80,9 +84,15 @@ WRONG: dict[str, tuple[str, dict[str, str]]] = {
     "DATABASE_URL": (
         "sqlite:////var/lib/pocketwire/pocketwire.db",
         {
-            "postgresql://ada:hunter2@db/wire": SQLITE,
-            "/srv/wire.db": SQLITE,
-            "sqlite://srv/wire.db": SQLITE,
+            "mysql://ada:hunter2@db/wire": DATABASE,
+            "/srv/wire.db": DATABASE,
+            "sqlite://srv/wire.db": DATABASE,
+            "postgresql+psycopg2://ada:hunter2@db/wire": DATABASE,
+            "postgresql://ada:hunter2@db": DATABASE_NAME,
+            "postgresql://ada:hunter2/x@db/wire": DATABASE_NAME,
+            "postgresql://ada:hunter2#@db/wire": DATABASE_NAME,
+            "postgresql://ada:hunter2@db:0/wire": PORT,
+            "postgresql://ada:hunter2 @db/wire": NO_SPACES,
             "sqlite:///": ONLY_A_PATH,
             "sqlite:///:memory:": ONLY_A_PATH,
             "sqlite:///wire.db?mode=memory": ONLY_A_PATH,

@@ -12,10 +12,12 @@ from recipes.mail import Mailer
 from recipes.models import Account, Event, Membership, RunState
 from recipes.settings import Settings
 from recipes.spool import Spool
-from tests.conftest import NOW
+from tests.conftest import NOW, both_databases
 from tests.integrations.conftest import _no_proxy, start_vendor
 from tests.recipes.engine.conftest import kitchen, mailchimp, slack
 from tests.recipes.engine.kitchen import Kitchen, order, step
+
+pytestmark = both_databases
 
 __all__ = ["_no_proxy", "kitchen", "mailchimp", "slack", "start_vendor"]
 

@@ -11,8 +11,9 @@ depends_on = None
 
 def upgrade() -> None:
     """To this revision. There is no way back but a copy of the database."""
-    # Made anew, so that the table reads as it does in a new database.
-    with op.batch_alter_table("merchant", recreate="always") as batch_op:
+    # On SQLite made anew, so that the table reads as it does in a new database.
+    is_sqlite = op.get_bind().dialect.name == "sqlite"
+    with op.batch_alter_table("merchant", recreate="always" if is_sqlite else "never") as batch_op:
         batch_op.add_column(sa.Column("suspended_at", sa.DateTime(timezone=True), nullable=True))
     suspended, waiting = sa.text("suspended_at IS NOT NULL"), sa.text("fanned_out_at IS NULL")
     op.create_index("ix_merchant_suspended", "merchant", ["id"], sqlite_where=suspended, postgresql_where=suspended)

@@ -9,11 +9,14 @@ from recipes.definition import Step
 from recipes.engine.lanes import lane_of, lock_of
 from recipes.models import Endpoint, RunState
 from recipes.vault import Vault
+from tests.conftest import both_databases
 from tests.integrations.conftest import StartVendor
 from tests.integrations.google_key import key_file, token_answer
 from tests.integrations.spreadsheet import BATCH_GET, Spreadsheet
 from tests.integrations.vendor import Vendor, answer
 from tests.recipes.engine.kitchen import Kitchen, order, step
+
+pytestmark = both_databases
 
 HEADER = ["Order ID", "Status"]
 REFUND = {

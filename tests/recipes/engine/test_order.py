@@ -3,10 +3,12 @@
 from datetime import timedelta
 
 from recipes.models import RunState
-from tests.conftest import NOW
+from tests.conftest import NOW, both_databases
 from tests.integrations.vendor import Vendor, answer
 from tests.recipes.engine.kitchen import Kitchen, order, step
 from tests.recipes.events.deliveries import sample
+
+pytestmark = both_databases
 
 
 def _tag(kitchen: Kitchen) -> None:

@@ -2,8 +2,11 @@
 
 from recipes.engine.recovering import MOST_INTERRUPTIONS
 from recipes.models import RunState
+from tests.conftest import both_databases
 from tests.integrations.vendor import Vendor, answer
 from tests.recipes.engine.kitchen import Kitchen, order, step
+
+pytestmark = both_databases
 
 
 def _post(kitchen: Kitchen) -> None:

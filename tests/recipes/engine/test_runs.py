@@ -7,8 +7,11 @@ from werkzeug.wrappers import Response
 
 from recipes.db import transaction
 from recipes.models import Recipe, RunState
+from tests.conftest import both_databases
 from tests.integrations.vendor import Vendor, answer
 from tests.recipes.engine.kitchen import Kitchen, order, step
+
+pytestmark = both_databases
 
 REFUSED = {"ok": False, "error": "channel_not_found"}
 REVOKED = {"ok": False, "error": "token_revoked"}

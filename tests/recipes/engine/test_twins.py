@@ -6,7 +6,10 @@ import pytest
 
 from recipes.events import event_type
 from recipes.models import RunState
+from tests.conftest import both_databases
 from tests.recipes.engine.kitchen import Kitchen, step
+
+pytestmark = both_databases
 
 TWINS = ("invoice.paid", "invoice.payment_succeeded")
 

@@ -9,9 +9,12 @@ from sqlmodel import col, select
 from recipes import engine as runs
 from recipes.db import transaction
 from recipes.models import Endpoint, Event, Merchant, Mode, Origin, Run, RunState, Standing
+from tests.conftest import both_databases
 from tests.integrations.vendor import Vendor, answer
 from tests.recipes.engine.kitchen import Kitchen, order, step
 from tests.recipes.events.deliveries import sample
+
+pytestmark = both_databases
 
 CREATED, DELETED, UPDATED = (f"customer.subscription.{word}" for word in ("created", "deleted", "updated"))
 
