@@ -190,7 +190,7 @@ def check(
 
 def _pause(engine: Engine, checked: Connection, sentence: str, now: datetime) -> None:
     with transaction(engine) as session:
-        connection = session.get(Connection, checked.id)
+        connection = session.get(Connection, checked.id, with_for_update=True)
         # Not if it was changed while the service was asked: then other credentials were refused.
         if connection is None or connection.revision != checked.revision or connection.state == ConnectionState.PAUSED:
             return

@@ -1,4 +1,7 @@
-"""The engine's own process: one clock, woken through the pipe, stopped by a signal or with its parent."""
+"""The engine's own process: one clock, stopped by a signal or with its parent.
+
+On SQLite it is woken through a pipe and there is one; on PostgreSQL it is one worker of any number.
+"""
 
 import fcntl
 import logging
@@ -6,7 +9,9 @@ import os
 import signal
 import sys
 import threading
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from recipes.clients import ClientCache
 from recipes.clocks.embedded import EmbeddedClock
@@ -79,9 +84,46 @@ def _lock(path: Path) -> int:
     return handle
 
 
+def run_worker(settings: Settings, parent: int | None = None, **given: Any) -> None:
+    """Works on PostgreSQL until SIGTERM or SIGINT, or until the process `parent`, if any, is gone.
+
+    given: what else the clock takes, such as its rhythm.
+    """
+    database = open_database(settings.database)
+    # Only here: Procrastinate is not there where the extra is not installed.
+    clock = import_module("recipes.clocks.distributed").DistributedClock(
+        database,
+        settings,
+        ClientCache(Vault.from_keys(settings.sealing_keys()), settings.api_base),
+        Mailer(settings),
+        alive=SignOfLife(settings.sign_of_life).give,
+        **given,
+    )
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(1.0):
+            if parent is not None and os.getppid() != parent:
+                logger.warning("the service that started this worker is gone: stopping")
+                clock.stop()
+                return
+
+    signal.signal(signal.SIGTERM, lambda *_: clock.stop())
+    signal.signal(signal.SIGINT, lambda *_: clock.stop())
+    watcher = threading.Thread(target=watch, name="parent", daemon=True)
+    watcher.start()
+    try:
+        clock.run()
+    finally:
+        done.set()
+        watcher.join()
+        database.dispose()
+
+
 if __name__ == "__main__":
     set_up_logging()
     try:
-        run_engine(load_settings(), parent=int(sys.argv[1]))
+        found = load_settings()
+        (run_worker if found.is_postgresql else run_engine)(found, int(sys.argv[1]))
     except Refusal as error:
         sys.exit(f"The engine cannot start: {error}")

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Column, bindparam, insert, text, update
 from sqlmodel import Session
 
+from recipes import jobs
 from recipes.db import Lock, is_postgresql, one_at_a_time, rows_with_pairs, upsert
 from recipes.events.identity import Identity, Key, about, identify
 from recipes.events.reading import Reading, read
@@ -174,6 +175,7 @@ class Intake:
         self._connection.execute(insert(_EVENT), [_event_row(arrival) for arrival in arrivals])
         self._write_keys(arrivals)
         self._write_memories()
+        jobs.fan_out_soon(self._session)
 
     def _numbers(self, count: int) -> Sequence[int]:
         """So many new events' numbers, rising. Numbering the events here makes one statement of many: asked to return

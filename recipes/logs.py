@@ -4,7 +4,7 @@ import logging
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 # At INFO these write addresses of people and pages.
-_QUIET = ("alembic", "apscheduler", "urllib3")
+_QUIET = ("alembic", "apscheduler", "procrastinate", "urllib3")
 
 
 def set_up_logging() -> None:

@@ -330,6 +330,18 @@ class Connection(SQLModel, table=True):
     created_at: datetime = _time()
 
 
+class ConnectionPace(SQLModel, table=True):
+    """How much a connection's service was asked lately, where several machines have to keep to one limit.
+
+    `calls` are the times of the last minute's calls, in seconds since 1970; until `rests_until` it is left alone.
+    """
+
+    __tablename__ = "connection_pace"
+    connection_id: int = Field(foreign_key="connection.id", primary_key=True, ondelete="CASCADE")
+    calls: list[float] = Field(sa_column=Column(JSON, nullable=False))
+    rests_until: datetime | None = _time(nullable=True)
+
+
 class Recipe(SQLModel, table=True):
     """What a merchant has on the shelf. `name` is unique to the merchant; `version` is the one in use.
 

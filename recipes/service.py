@@ -119,29 +119,33 @@ class CannotServe(Refusal):
     """The service cannot start here."""
 
 
-def become_service(host: str, port: int, sign: Path) -> NoReturn:
-    """Turns this process into the service, and lets go of all it has imported and opened to set it up."""
+def become_service(host: str, port: int, sign: Path | None) -> NoReturn:
+    """Turns this process into the service, and lets go of all it has imported and opened to set it up.
+
+    sign: the file that the engine touches while it is alive; None for a service without one.
+    """
     sys.stdout.flush()
-    command = [*PYTHON, "recipes.service", host, str(port), str(sign)]
+    command = [*PYTHON, "recipes.service", host, str(port), *([str(sign)] if sign else [])]
     os.execv(command[0], command)  # noqa: S606 - no shell is wanted
 
 
-def serve(host: str, port: int, sign: Path) -> None:
+def serve(host: str, port: int, sign: Path | None) -> None:
     """Serves on an IP address and a port until SIGTERM or SIGINT. What is in flight is finished; nothing is lost.
 
-    sign: the file that the engine touches while it is alive.
+    sign: the file that the engine touches while it is alive; without it there is no engine.
     """
     stopping = threading.Event()
-    engine = EngineKeeper(sign)
+    engine = EngineKeeper(sign) if sign else None
     try:
-        while _serve_web(host, port, engine.stop):
+        while _serve_web(host, port, engine.stop if engine else lambda: None):
             # Between two tries nobody else would hear a signal: the server's own handlers are of no use any more.
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: stopping.set())
             if stopping.wait(RESTART_SECONDS):
                 break
     finally:
-        engine.stop()
+        if engine:
+            engine.stop()
 
 
 @contextmanager
@@ -239,4 +243,4 @@ def _application() -> Any:
 
 if __name__ == "__main__":
     set_up_logging()
-    serve(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
+    serve(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]) if len(sys.argv) > 3 else None)

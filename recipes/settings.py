@@ -167,6 +167,11 @@ class Settings(BaseSettings):
         return self.database_url or f"{addresses.SQLITE}{self.data_dir.resolve() / 'pocketwire.db'}"
 
     @property
+    def is_postgresql(self) -> bool:
+        """Whether several machines may be at work; otherwise it is a file of this one."""
+        return not self.database.startswith(addresses.SQLITE)
+
+    @property
     def spool(self) -> Path:
         """Folder that takes deliveries while the database cannot."""
         return self.data_dir / "spool"
@@ -210,7 +215,7 @@ def load_settings(**given: Any) -> Settings:
     except ValidationError as error:
         raise SettingError(_sentence(error)) from None
     make_folders(settings.data_dir, settings.spool)
-    if settings.database.startswith(addresses.SQLITE):
+    if not settings.is_postgresql:
         check_database(
             Path(settings.database.removeprefix(addresses.SQLITE)),
             _name("database_url" if settings.database_url else "data_dir"),

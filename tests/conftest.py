@@ -1,6 +1,7 @@
 """Parts common to all tests: real databases, a fixed time, one merchant.
 
 A test has a SQLite file in a temporary folder; a module marked `both_databases` runs on PostgreSQL as well.
+What needs that server is marked `long`.
 """
 
 from collections.abc import Iterator
@@ -28,7 +29,15 @@ both_databases = pytest.mark.both_databases
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Gives tests marked `both_databases` both; those that need no database run once."""
     if "database_url" in metafunc.fixturenames and metafunc.definition.get_closest_marker("both_databases"):
-        metafunc.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+        on_postgresql = pytest.param("postgresql", marks=pytest.mark.long)
+        metafunc.parametrize("database_url", ["sqlite", on_postgresql], indirect=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks every test that asks for the server as `long`."""
+    for item in items:
+        if "postgresql" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.long)
 
 
 @pytest.fixture(scope="session")

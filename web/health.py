@@ -32,6 +32,8 @@ def healthz() -> ResponseReturnValue:
             session.execute(select(col(Endpoint.id)).limit(1))
     except SQLAlchemyError:
         return _unavailable("The database does not answer.")
+    if site().settings.is_postgresql:
+        return {"status": "ok"}  # the engines are perhaps on other machines
     since = _engine_seen_at()
     if site().now() - since > LONGEST_SILENCE:
         return _unavailable(f"The engine gives no sign of life since {since:%Y-%m-%d %H:%M:%S} UTC.")

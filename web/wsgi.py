@@ -25,6 +25,7 @@ from recipes.inbox import Inbox
 from recipes.service import BLOCKING_THREADS, allow_connections
 from recipes.settings import Settings, load_settings
 from recipes.spool import Spool
+from recipes.upkeep import empty_spool
 from recipes.vault import Vault
 from recipes.wake import Waker
 from web.receiver import Receiver, WSGIApp
@@ -35,6 +36,7 @@ logger = logging.getLogger(__name__)
 # A locked file is waited for this long before the spool takes the delivery: Pocketsflow waits five seconds.
 LOCK_SECONDS = 0.5
 LONGEST_START = 30.0
+SPOOL_SECONDS = 5.0
 # Of the server's threads. Slow browsers and services may take these; the others are always there for deliveries.
 MOST_PAGES = 40
 _BUSY = b"Too many pages are being asked for. Try again in a moment.\n"
@@ -87,10 +89,24 @@ def make_application(settings: Settings) -> Receiver:
     # What is registered last runs first: the inbox writes what it has, then its connections are closed.
     for close in (engine.dispose, impatient.dispose, inbox.close):
         atexit.register(close)
+    if settings.is_postgresql:
+        threading.Thread(target=_bring_in_spooled, args=(engine, settings), name="spool", daemon=True).start()
     pages = Pages()
     receiver = Receiver(pages, endpoints, inbox)
     threading.Thread(target=pages.make, args=(settings, engine, vault, receiver), name="pages", daemon=True).start()
     return receiver
+
+
+def _bring_in_spooled(engine: Engine, settings: Settings) -> None:
+    # On SQLite the engine does it. Here it may be on another machine, and this one's spool is only here.
+    spool = Spool(settings.spool)
+    while True:
+        try:
+            empty_spool(engine, spool)
+        except Exception:
+            # Whatever one file holds, later ones still have to come in.
+            logger.exception("the spool could not be brought in; it is tried again")
+        time.sleep(SPOOL_SECONDS)
 
 
 def application() -> Receiver:

@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, str] = {
     "send": "recipes.cli.send:send",
     "migrate": "recipes.cli.database:migrate",
     "serve": "recipes.cli.serve:serve",
+    "worker": "recipes.cli.worker:worker",
     "chaos": "recipes.cli.chaos:chaos",
     "bench": "benchmarks.command:bench",
 }

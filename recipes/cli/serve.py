@@ -7,13 +7,10 @@ import click
 
 from recipes.accounts import first_run_token
 from recipes.addresses import bind_text
-from recipes.cli.workplace import Workplace
+from recipes.cli.workplace import Refused, Workplace
 from recipes.db import open_database, transaction
-from recipes.endpoints import check_secrets_open
 from recipes.logs import set_up_logging
-from recipes.migrations import migrate
 from recipes.service import become_service, place_held
-from recipes.settings import Settings
 
 
 def _ip_address(_context: click.Context, _option: click.Parameter, given: str | None) -> str | None:
@@ -30,34 +27,35 @@ def _ip_address(_context: click.Context, _option: click.Parameter, given: str | 
 @click.command()
 @click.option("--host", callback=_ip_address, help="The IP address to listen on, instead of POCKETWIRE_BIND's.")
 @click.option("--port", type=click.IntRange(1, 65_535), help="The port to listen on, instead of POCKETWIRE_BIND's.")
+@click.option("--no-engine", is_flag=True, help="Only the receiver and the pages; `worker`s run the recipes.")
 @click.pass_obj
-def serve(work: Workplace, host: str | None, port: int | None) -> None:
+def serve(work: Workplace, host: str | None, port: int | None, no_engine: bool) -> None:
     """Serve: the receiver, the pages and the engine, until SIGTERM or Ctrl-C.
 
     Example: pocketwire serve --host 0.0.0.0 --port 8080
     """
     settings = work.settings
+    if no_engine and not settings.is_postgresql:
+        raise Refused("--no-engine needs PostgreSQL: set DATABASE_URL. On SQLite there would be nobody to run recipes.")
     given_host, given_port = settings.listens_on
     # Its children read the environment as this process did.
     os.environ["POCKETWIRE_BIND"] = bind_text(host or given_host, port or given_port)
     settings = work.load()
     set_up_logging()
     with place_held(settings.data_dir, *settings.listens_on):
-        token = _prepare(work, settings)
+        work.bring_up()
+        token = _first_run(work)
         click.echo(f"Pocketwire serves on {settings.public_url}")
         if token:
             click.echo(f"Make the first account here: {settings.public_url}/first-run/{token}")
-        become_service(*settings.listens_on, settings.sign_of_life)
+        become_service(*settings.listens_on, None if no_engine else settings.sign_of_life)
 
 
-def _prepare(work: Workplace, settings: Settings) -> str | None:
-    """Brings keys and database up; the first-run link's token while there is no account. Raises Refusal."""
-    settings.signing_key()
-    database = open_database(settings.database)
+def _first_run(work: Workplace) -> str | None:
+    """The first-run link's token while there is no account."""
+    database = open_database(work.settings.database)
     try:
-        migrate(database)
         with transaction(database) as session:
-            check_secrets_open(session, work.vault)
             return first_run_token(session, work.now())
     finally:
         database.dispose()

@@ -13,6 +13,7 @@ from sqlmodel import Session
 
 from recipes.accounts import merchant_named
 from recipes.db import open_database, reading
+from recipes.endpoints import check_secrets_open
 from recipes.migrations import Schema, migrate, schema_of
 from recipes.models import Mode
 from recipes.settings import Settings, load_settings
@@ -61,6 +62,17 @@ class Workplace:
             engine.dispose()
             raise Refused("The database is of another version: run pocketwire migrate.")
         return engine
+
+    def bring_up(self) -> None:
+        """Brings keys and database up for a service that is about to start. Raises Refusal."""
+        self.settings.signing_key()
+        database = open_database(self.settings.database)
+        try:
+            migrate(database)
+            with reading(database) as session:
+                check_secrets_open(session, self.vault)
+        finally:
+            database.dispose()
 
     def close(self) -> None:
         """Closes the connections to the database, if it was opened."""

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, func, update
 from sqlmodel import Session, col, select
 
 from integrations import integration
-from recipes import connections
+from recipes import connections, jobs
 from recipes.cookbook.checking import ChangedMeanwhile, CookbookError, problems
 from recipes.cookbook.drafts import Draft, StepDraft, definition_of, draft_of_recipe, find_recipe, version_of
 from recipes.cookbook.recent import recent_payloads
@@ -209,9 +209,12 @@ def _cancel_waiting(session: Session, recipe_id: int, now: datetime, why: str) -
         update(Run)
         .where(_is_of(recipe_id), among(col(Run.state), OPEN_STATES), col(Run.state).in_(WAITING))
         .values(state=RunState.CANCELLED, outcome=why, finished_at=now)
-        .returning(col(Run.id))
+        .returning(col(Run.connection_id))
     )
-    return len(cancelled.all())
+    # What they kept from going goes now.
+    freed = [jobs.Due(connection_id, now) for connection_id in cancelled.scalars()]
+    jobs.work_soon(session, freed, now)
+    return len(freed)
 
 
 def _is_of(recipe_id: int) -> ColumnElement[bool]:

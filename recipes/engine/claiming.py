@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import and_, bindparam, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, exists, func, or_, select, update
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from recipes.db import Lock, one_at_a_time
 from recipes.definition import Definition
 from recipes.engine.lanes import lock_of
-from recipes.engine.limits import Limits
+from recipes.engine.limits import Pace
 from recipes.engine.standing import too_late
 from recipes.engine.suspending import suspended
 from recipes.models import (
@@ -60,17 +60,26 @@ class Claimed:
 
 
 def claim(
-    session: Session, *, now: datetime, lease: str, limits: Limits, limit: int, limit_each: int | None = None
+    session: Session,
+    *,
+    now: datetime,
+    lease: str,
+    limits: Pace,
+    limit: int,
+    limit_each: int | None = None,
+    only: Collection[int | None] | None = None,
+    lease_time: timedelta = LEASE,
 ) -> list[Claimed]:
     """Takes up to `limit` runs for `lease`, so that no other has them. Each counts as an attempt from here on.
 
-    limit_each: how many runs of one merchant may be under way. Merchants take turns.
+    limit_each: how many runs of one merchant may be under way; merchants take turns. only: of these connections, None
+    being the runs that have none.
     """
-    due = _connections_due(session, now)
+    due = connections_due(session, now) if only is None else active_among(session, only)
     # A lane, a lock and a limit are each of one connection. What is under way on these is looked up only now, when no
     # other engine can begin anything there.
     one_at_a_time(session, Lock.CLAIM, {connection_id or 0 for connection_id, _ in due})
-    under_way = _under_way(session)
+    under_way = _under_way(session, only)
     running = Counter(connection_id for connection_id, _ in under_way)
     locked: dict[int | None, set[str]] = defaultdict(set)
     for connection_id, lane in under_way:
@@ -98,23 +107,28 @@ def claim(
     claimed = (
         update(Run)
         .where(col(Run.id).in_(taken), col(Run.state).in_(DUE_STATES))
-        .values(state=RunState.RUNNING, attempt=Run.attempt + 1, lease=lease, lease_until=now + LEASE)
+        .values(state=RunState.RUNNING, attempt=Run.attempt + 1, lease=lease, lease_until=now + lease_time)
         .returning(col(Run.id))
     )
     ids = session.execute(claimed, execution_options={"synchronize_session": False}).scalars().all()
     return _load(session, ids, now)
 
 
-def _under_way(session: Session) -> Sequence[tuple[int | None, str]]:
-    found = session.execute(
-        select(col(Run.connection_id), col(Run.lane)).where(
-            among(col(Run.state), OPEN_STATES), col(Run.state) == RunState.RUNNING
-        )
+def _under_way(session: Session, only: Collection[int | None] | None) -> Sequence[tuple[int | None, str]]:
+    asked = select(col(Run.connection_id), col(Run.lane)).where(
+        among(col(Run.state), OPEN_STATES), col(Run.state) == RunState.RUNNING
     )
-    return [(connection_id, lane) for connection_id, lane in found]
+    if only is not None:
+        asked = asked.where(or_(*(_is_of(each) for each in only)))
+    return [(connection_id, lane) for connection_id, lane in session.execute(asked)]
 
 
-def _connections_due(session: Session, now: datetime) -> Sequence[tuple[int | None, str]]:
+def _is_of(connection_id: int | None) -> ColumnElement[bool]:
+    return col(Run.connection_id).is_(None) if connection_id is None else col(Run.connection_id) == connection_id
+
+
+def connections_due(session: Session, now: datetime) -> Sequence[tuple[int | None, str]]:
+    """The active connections that have runs due, each with its service; None, "" for runs without a connection."""
     due = (
         select(col(Run.connection_id))
         .where(among(col(Run.state), DUE_STATES), col(Run.due_at) <= now)
@@ -130,6 +144,19 @@ def _connections_due(session: Session, now: datetime) -> Sequence[tuple[int | No
         .where(or_(col(Connection.id).is_(None), is_active))
     )
     return [(connection_id, app or "") for connection_id, app in found]
+
+
+def active_among(session: Session, wanted: Collection[int | None]) -> Sequence[tuple[int | None, str]]:
+    """Those of the connections that may be called (not paused, no suspended store), with their services; None stays."""
+    found = session.execute(
+        select(col(Connection.id), col(Connection.app)).where(
+            col(Connection.id).in_([each for each in wanted if each is not None]),
+            col(Connection.state) == ConnectionState.ACTIVE,
+            col(Connection.merchant_id).not_in(suspended(session)),
+        )
+    )
+    none: list[tuple[int | None, str]] = [(None, "")] if None in wanted else []
+    return none + [(connection_id, app) for connection_id, app in found]
 
 
 def _merchants(session: Session, connections: Iterable[int | None]) -> Mapping[int | None, int]:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import insert, or_, select, update
 from sqlmodel import Session, col
 
+from recipes import jobs
 from recipes.db import Lock, one_at_a_time
 from recipes.definition import Definition
 from recipes.engine.keeping import was_on
@@ -51,9 +52,14 @@ class Cook:
     off: Sequence[OffPeriod] = ()
 
 
+def has_events(session: Session) -> bool:
+    """Whether an event waits to be fanned out; those of suspended stores do not count."""
+    return session.execute(_waiting(session, _EVENT.c.id).limit(1)).first() is not None
+
+
 def has_work(session: Session, now: datetime) -> bool:
     """Whether an event waits to be fanned out or a run is due: a look that takes no lock."""
-    if session.execute(_waiting(session, _EVENT.c.id).limit(1)).first():
+    if has_events(session):
         return True
     due = select(col(Run.id)).where(among(col(Run.state), DUE_STATES), col(Run.due_at) <= now)
     return session.execute(due.limit(1)).first() is not None
@@ -82,6 +88,8 @@ def fan_out(session: Session, *, now: datetime, limit: int = 500) -> int:
     ]
     if rows:
         session.connection().execute(insert(Run), rows)
+        due = [jobs.Due(row["connection_id"], now) for row in rows if row["state"] == RunState.QUEUED]
+        jobs.work_soon(session, due, now)
     session.execute(update(Event).where(col(Event.id).in_([event.id for event in events])).values(fanned_out_at=now))
     return len(events)
 

@@ -6,6 +6,7 @@ from sqlalchemy import select, update
 from sqlmodel import Session, col
 
 from integrations import integration
+from recipes import jobs
 from recipes.definition import Step
 from recipes.models import DUE_STATES, OPEN_STATES, Connection, ConnectionState, Run, RunState, among
 
@@ -58,4 +59,6 @@ def release(session: Session, connection_id: int, *, now: datetime) -> int:
         .values(state=RunState.QUEUED, due_at=now)
         .returning(col(Run.id))
     )
-    return len(released.all())
+    count = len(released.all())
+    jobs.work_soon(session, [jobs.Due(connection_id, now)] * count, now)
+    return count

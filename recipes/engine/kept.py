@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import exists, func, insert, literal_column, select
 from sqlmodel import Session, col
 
+from recipes import jobs
 from recipes.db import Lock, one_at_a_time
 from recipes.definition import Definition
 from recipes.engine.fanning_out import Cook, paused_among, run_of
@@ -72,6 +73,8 @@ def make_kept_runs(session: Session, *, now: datetime, limit: int = 25) -> int:
             period.kept = Kept.DONE
     if rows:
         session.connection().execute(insert(Run), rows)
+        due = [jobs.Due(row["connection_id"], now) for row in rows if row["state"] == RunState.QUEUED]
+        jobs.work_soon(session, due, now)
     left_out = sum(row["state"] == RunState.CANCELLED for row in rows)
     period.made += len(rows) - left_out
     period.left_out += left_out

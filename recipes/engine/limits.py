@@ -1,14 +1,28 @@
 """How much a service takes, per connection: calls at once, calls in a minute, and pauses it asked for."""
 
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from sqlmodel import Session
 
 from integrations import INTEGRATIONS
+from recipes.models import ConnectionPace
 
 _MINUTE = timedelta(minutes=1)
 _CONCURRENT = {each.name: each.concurrent for each in INTEGRATIONS}
 _PER_MINUTE = {each.name: each.per_minute for each in INTEGRATIONS}
+
+
+class Pace(Protocol):
+    """What a claim asks of the limits and tells them."""
+
+    def room(self, connection_id: int, app: str, running: Mapping[int | None, int], now: datetime) -> int:
+        """How many more calls the connection takes now."""
+
+    def called(self, connection_id: int, app: str, count: int, now: datetime) -> None:
+        """Notes that so many calls begin."""
 
 
 class Limits:
@@ -51,3 +65,60 @@ class Limits:
     def rest(self, connection_id: int, until: datetime) -> None:
         """Notes that the service asked to be left alone until then."""
         self._rests_until[connection_id] = max(until, self._rests_until.get(connection_id, until))
+
+
+class SharedLimits:
+    """Kept in the database, for engines on several machines. Whoever asks holds the connection's claim lock."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._paces: dict[int, ConnectionPace | None] = {}
+
+    def room(self, connection_id: int, app: str, running: Mapping[int | None, int], now: datetime) -> int:
+        """How many more calls the connection takes now."""
+        if self.free_at(connection_id, app, now) > now:
+            return 0
+        room = _CONCURRENT.get(app, 1) - running.get(connection_id, 0)
+        per_minute = _PER_MINUTE.get(app)
+        if per_minute is not None:
+            room = min(room, per_minute - len(self._calls(connection_id, now)))
+        return max(room, 0)
+
+    def called(self, connection_id: int, app: str, count: int, now: datetime) -> None:
+        """Notes that so many calls begin."""
+        if count and _PER_MINUTE.get(app) is not None:
+            pace = self._pace(connection_id)
+            pace.calls = [*self._calls(connection_id, now), *[now.timestamp()] * count]
+            self._session.flush()
+
+    def rest(self, connection_id: int, until: datetime) -> None:
+        """Notes that the service asked to be left alone until then."""
+        pace = self._pace(connection_id)
+        pace.rests_until = max(until, pace.rests_until or until)
+        self._session.flush()
+
+    def free_at(self, connection_id: int, app: str, now: datetime) -> datetime:
+        """When the service has rested and its minute has room again; `now` if that is so already."""
+        pace = self._known(connection_id)
+        at = max(now, (pace and pace.rests_until) or now)
+        per_minute, calls = _PER_MINUTE.get(app), self._calls(connection_id, now)
+        if per_minute is not None and len(calls) >= per_minute:
+            at = max(at, datetime.fromtimestamp(calls[-per_minute], UTC) + _MINUTE)
+        return at
+
+    def _calls(self, connection_id: int, now: datetime) -> Sequence[float]:
+        pace = self._known(connection_id)
+        began = (now - _MINUTE).timestamp()
+        return [call for call in pace.calls if call > began] if pace else []
+
+    def _pace(self, connection_id: int) -> ConnectionPace:
+        pace = self._known(connection_id)
+        if pace is None:
+            pace = self._paces[connection_id] = ConnectionPace(connection_id=connection_id, calls=[])
+            self._session.add(pace)
+        return pace
+
+    def _known(self, connection_id: int) -> ConnectionPace | None:
+        if connection_id not in self._paces:
+            self._paces[connection_id] = self._session.get(ConnectionPace, connection_id)
+        return self._paces[connection_id]

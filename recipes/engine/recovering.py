@@ -8,6 +8,7 @@ from sqlmodel import Session, col
 
 from integrations import integration
 from integrations.errors import Permanent
+from recipes import jobs
 from recipes.definition import Definition
 from recipes.engine.claiming import LEASE
 from recipes.models import DUE_STATES, OPEN_STATES, Attempt, AttemptResult, RecipeVersion, Run, RunState, among
@@ -22,12 +23,14 @@ _INTERRUPTED_OFTEN = (
 )
 
 
-def extend_leases(session: Session, *, lease: str, runs: Iterable[int], now: datetime) -> None:
+def extend_leases(
+    session: Session, *, lease: str, runs: Iterable[int], now: datetime, lease_time: timedelta = LEASE
+) -> None:
     """Keeps the runs that are under way from being taken for lost."""
     session.execute(
         update(Run)
         .where(col(Run.id).in_(list(runs)), col(Run.lease) == lease, col(Run.state) == RunState.RUNNING)
-        .values(lease_until=now + LEASE)
+        .values(lease_until=now + lease_time)
     )
 
 
@@ -75,6 +78,7 @@ def recover(session: Session, *, now: datetime, only_lease: str | None = None) -
         run.due_at = now
         run.lease = run.lease_until = None
     session.flush()
+    jobs.work_soon(session, [jobs.Due(run.connection_id, now) for run, _ in found], now)
     return len(found)
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import exists, func, select, update
 from sqlmodel import Session, col
 
+from recipes import jobs
 from recipes.definition import Definition
 from recipes.engine.holding import connection_of
 from recipes.engine.lanes import lane_of
@@ -108,6 +109,8 @@ def cancel(session: Session, merchant_id: int, run_id: int, *, now: datetime) ->
     ).first()
     if cancelled is None:
         raise RunRequestError("This run cannot be cancelled: it is under way or has ended.")
+    # What it kept from going goes now.
+    jobs.work_soon(session, [jobs.Due(run.connection_id, now)], now)
     session.refresh(run)
     return run
 
@@ -135,6 +138,7 @@ def run_late(session: Session, merchant_id: int, event_id: int, *, now: datetime
     event.fanned_out_at = None
     let_through(session, event_id, None, now=now)
     session.flush()
+    jobs.fan_out_soon(session)
 
 
 def _look_whether_it_stands(session: Session, run: Run, now: datetime, all_the_same: bool) -> bool:
@@ -213,3 +217,5 @@ def _queue(session: Session, run: Run, definition: Definition, number: int, now:
     run.due_at = now
     run.connection_id = connection.id if connection else None
     run.lane = lane_of(step, subject=event.subject, event_id=run.event_id)
+    if not is_paused:
+        jobs.work_soon(session, [jobs.Due(run.connection_id, now)], now)

@@ -8,10 +8,11 @@ from typing import Any
 from sqlalchemy import bindparam, insert, select, update
 from sqlmodel import Session, col
 
+from recipes import jobs
 from recipes.engine.holding import connection_of, hold, refused_reason
 from recipes.engine.lanes import lane_of
 from recipes.engine.performing import Performed
-from recipes.models import Attempt, Connection, ConnectionState, Run, RunState
+from recipes.models import DUE_STATES, Attempt, Connection, ConnectionState, Run, RunState
 
 ENDED = (RunState.SUCCEEDED, RunState.SKIPPED, RunState.FAILED, RunState.CANCELLED)
 
@@ -75,11 +76,16 @@ def _pause(session: Session, performed: Sequence[Performed], now: datetime) -> s
 def _move(session: Session, performed: Sequence[Performed], paused: set[int], now: datetime) -> None:
     # One statement for all that change the same columns: made anew for each run, it would take longer than the rest.
     moves: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    due: list[jobs.Due] = []
     for each in performed:
         values = _changes(session, each, paused, now)
         moves[tuple(values)].append({"settled": each.claimed.run_id, "held_by": each.claimed.lease, **values})
+        if values["state"] in DUE_STATES:
+            due.append(jobs.Due(values.get("connection_id", each.claimed.connection_id), values["due_at"]))
     for rows in moves.values():
         session.connection().execute(_MOVE, rows)
+    # For one that another engine took over meanwhile there is a job too many, which finds nothing to do.
+    jobs.work_soon(session, due, now)
 
 
 def _changes(session: Session, performed: Performed, paused: set[int], now: datetime) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import Select, select, update
 from sqlmodel import Session, col
 
+from recipes import jobs
 from recipes.db import Lock, one_at_a_time
 from recipes.models import DUE_STATES, OPEN_STATES, Connection, ConnectionState, Merchant, Run, RunState, among
 
@@ -41,9 +42,12 @@ def resume(session: Session, merchant_id: int, *, now: datetime) -> int:
             col(Run.state) == RunState.HELD,
         )
         .values(state=RunState.QUEUED, due_at=now)
-        .returning(col(Run.id))
+        .returning(col(Run.connection_id))
     )
-    return len(resumed.all())
+    due = [jobs.Due(connection_id, now) for connection_id in resumed.scalars()]
+    jobs.work_soon(session, due, now)
+    jobs.fan_out_soon(session)
+    return len(due)
 
 
 def _connections(merchant_id: int) -> Select[int | None]:

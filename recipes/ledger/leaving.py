@@ -12,8 +12,9 @@ _ABOUT = "event-left:"
 
 def leave_event(session: Session, merchant_id: int, event_id: int, now: datetime) -> bool:
     """Takes the merchant's word that a suspicious event may stay as it is; False if there is no such event."""
-    event = session.exec(select(Event).where(Event.id == event_id, Event.merchant_id == merchant_id)).first()
-    if event is None or event.standing != Standing.SUSPICIOUS:
+    # Locked: of two who leave it at once one comes after, and finds the other's word.
+    event = session.get(Event, event_id, with_for_update=True)
+    if event is None or event.merchant_id != merchant_id or event.standing != Standing.SUSPICIOUS:
         return False
     if not event_is_left(session, event):
         session.add(Notice(merchant_id=merchant_id, about=f"{_ABOUT}{event_id}", created_at=now))

@@ -11,6 +11,7 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine, text
 
 from recipes.db import Lock, is_postgresql
+from recipes.migrations.queue import bring_up_queue
 from recipes.refusal import Refusal
 
 
@@ -61,6 +62,8 @@ def migrate(engine: Engine) -> list[str]:
                 raise MigrationError(
                     "This database was made by another version of Pocketwire, which this one does not know."
                 ) from error
+            if not is_sqlite:
+                bring_up_queue(connection)
             if is_sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
                 raise MigrationError("The migration would leave rows that refer to nothing; nothing was changed.")
     return applied

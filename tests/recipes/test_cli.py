@@ -361,3 +361,9 @@ def _commands(path: str, command: click.Command) -> Iterator[tuple[str, click.Co
             each = command.get_command(context, name)
             assert each is not None, f"{path} {name}"
             yield from _commands(f"{path} {name}", each)
+
+
+@pytest.mark.parametrize("words", [("worker",), ("serve", "--no-engine")])
+def test_several_machines_need_postgresql(terminal: Terminal, words: tuple[str, ...]) -> None:
+    """On SQLite nobody would run the recipes, or two would."""
+    assert "set DATABASE_URL" in terminal.refused(*words)

@@ -12,10 +12,13 @@ from recipes.cookbook import CookbookError
 from recipes.db import reading, transaction
 from recipes.models import LedgerRow, Merchant, OffPeriod, Origin, Recipe, RunsOn, RunState
 from recipes.vault import Vault
+from tests.conftest import both_databases
 from tests.integrations.conftest import _no_proxy, start_vendor
 from tests.recipes.engine.conftest import kitchen, mailchimp, slack
 from tests.recipes.engine.kitchen import Kitchen, order, step
 from tests.recipes.events.deliveries import sample
+
+pytestmark = both_databases
 
 __all__ = ["_no_proxy", "kitchen", "mailchimp", "slack", "start_vendor"]
 

@@ -4,7 +4,10 @@ import ast
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
@@ -186,7 +189,7 @@ def test_postgresql_gets_the_same_tables_with_room_for_large_numbers(postgresql:
     """From empty and without drift. A serial column's sequence ends at 2^31 unless it is told otherwise."""
     with postgresql.empty_database() as url:
         engine = open_database(url)
-        assert migrate(engine)[-1] == "0007"
+        assert migrate(engine)[-1] == "0008"
         assert schema_of(engine) is Schema.CURRENT
         with engine.connect() as connection:
             context = MigrationContext.configure(
@@ -211,6 +214,28 @@ def test_of_machines_that_start_at_once_one_migrates(postgresql: PostgreSQL) -> 
         for engine in engines:
             engine.dispose()
     assert sorted(map(bool, applied)) == [False, False, True]
+
+
+def test_the_queues_tables_are_brought_to_the_version_that_is_installed(postgresql: PostgreSQL) -> None:
+    """An update of Procrastinate brings changes of its own, each of which is made once."""
+    folder = Path(str(import_module("procrastinate.schema").SchemaManager.get_migrations_path()))
+    made_by_33 = [file for file in sorted(folder.glob("*.sql")) if file.name < "03.04"]
+    assert len(made_by_33) < len(list(folder.glob("*.sql")))
+    with postgresql.empty_database() as url:
+        engine = open_database(url)
+        with engine.begin() as connection:
+            driver: Any = connection.connection.driver_connection
+            for file in made_by_33:
+                driver.execute(file.read_text("utf-8"))
+            driver.execute("COMMENT ON TABLE procrastinate_jobs IS 'procrastinate 3.3.0'")
+        migrate(engine)
+        migrate(engine)
+        with engine.connect() as connection:
+            comment = connection.execute(text("SELECT obj_description('procrastinate_jobs'::regclass)")).scalar()
+            assert comment == f"procrastinate {version('procrastinate')}"
+            functions = connection.execute(text("SELECT proname FROM pg_proc WHERE proname LIKE 'procrastinate_%'"))
+            assert "procrastinate_retry_job_v2" in functions.scalars().all()
+        engine.dispose()
 
 
 @pytest.mark.parametrize("path", sorted(VERSIONS.glob("[0-9]*.py")), ids=lambda path: path.stem)

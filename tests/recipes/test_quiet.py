@@ -25,10 +25,13 @@ from recipes.models import (
 )
 from recipes.settings import Settings
 from recipes.silence import rhythm_of
+from tests.conftest import both_databases
 from tests.integrations.conftest import _no_proxy, start_vendor
 from tests.recipes.engine.conftest import kitchen, mailchimp, slack
 from tests.recipes.engine.kitchen import Kitchen, order, step
 from tests.recipes.test_upkeep import Box
+
+pytestmark = both_databases
 
 __all__ = ["_no_proxy", "kitchen", "mailchimp", "slack", "start_vendor"]
 

@@ -9,22 +9,22 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, col, select
 
-from recipes import accounts
+from recipes import accounts, ledger
 from recipes import engine as runs
 from recipes.db import MissingDriver, open_database, reading, transaction
 from recipes.inbox import Inbox, Receipt, bring_in, store
 from recipes.intake import Intake
-from recipes.models import Endpoint, Event, Mode, Run, RunState
+from recipes.models import Endpoint, Event, Mode, Notice, Run, RunState, Standing
 from recipes.settings import Settings
 from recipes.spool import Delivery, Spool
 from tests.conftest import NOW
 from tests.recipes.engine.kitchen import Kitchen, order, step
 
-pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+pytestmark = [pytest.mark.long, pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)]
 
 
 @pytest.fixture
@@ -196,8 +196,64 @@ def test_events_are_fanned_out_once_and_in_their_order(kitchen: Kitchen, engine:
     assert len(events) == 20
 
 
+def test_limits_are_kept_together(engine: Engine, kitchen: Kitchen) -> None:
+    """What one engine did counts for the others: calls of the last minute, and the rest that a service asked for."""
+    connection = kitchen.connect("slack")
+    with transaction(engine) as session:
+        runs.SharedLimits(session).called(connection, "slack", 49, NOW)
+    with transaction(engine) as session:
+        limits = runs.SharedLimits(session)
+        assert limits.room(connection, "slack", {}, NOW + timedelta(seconds=30)) == 1
+        limits.called(connection, "slack", 1, NOW + timedelta(seconds=30))
+        assert limits.free_at(connection, "slack", NOW + timedelta(seconds=30)) == NOW + timedelta(minutes=1)
+        assert limits.room(connection, "slack", {}, NOW + timedelta(seconds=59)) == 0
+        assert limits.room(connection, "slack", {connection: 1}, NOW + timedelta(seconds=60)) == 3
+        limits.rest(connection, NOW + timedelta(minutes=5))
+        limits.rest(connection, NOW + timedelta(minutes=2))
+    with transaction(engine) as session:
+        limits = runs.SharedLimits(session)
+        assert limits.room(connection, "slack", {}, NOW + timedelta(minutes=4)) == 0
+        assert limits.free_at(connection, "slack", NOW + timedelta(minutes=4)) == NOW + timedelta(minutes=5)
+        assert limits.room(connection, "slack", {}, NOW + timedelta(minutes=5)) == 4
+
+
+def test_work_is_announced_in_the_transaction_that_makes_it(engine: Engine, kitchen: Kitchen) -> None:
+    """No job without its run, and no run without its job: what is rolled back leaves neither."""
+    kitchen.recipe("order.completed", step("ledger", "put_row", kitchen.connect("ledger")))
+    kitchen.deliver("order.completed", order(1))
+    assert _jobs(engine) == ["fan_out"]
+    with engine.connect() as connection, Session(connection) as session:
+        runs.fan_out(session, now=NOW)
+        session.rollback()
+    assert _jobs(engine) == ["fan_out"]
+    with transaction(engine) as session:
+        runs.fan_out(session, now=NOW)
+    assert _jobs(engine) == ["fan_out", "work"]
+
+
+def _jobs(engine: Engine) -> Sequence[str]:
+    with reading(engine) as session:
+        return session.execute(text("SELECT task_name FROM procrastinate_jobs ORDER BY id")).scalars().all()
+
+
 def test_without_the_driver_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch, database_url: str) -> None:
     """PostgreSQL is an extra."""
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(MissingDriver, match=r"pip install 'pocketwire\[postgresql\]'"):
         open_database(database_url)
+
+
+def test_an_event_that_is_left_twice_at_once_is_left_once(engine: Engine, endpoint: Endpoint) -> None:
+    """Two pages, or a double click: neither is told of an error."""
+    store(engine, [_delivery(endpoint, "order.completed", order(1))])
+    [event] = _events(engine)
+    with transaction(engine) as session:
+        session.get_one(Event, event.id).standing = Standing.SUSPICIOUS
+
+    def leave(_number: int) -> bool:
+        with transaction(engine) as session:
+            return ledger.leave_event(session, event.merchant_id, event.id or 0, NOW)
+
+    assert _at_once(4, leave) == [True] * 4
+    with reading(engine) as session:
+        assert len(session.exec(select(Notice)).all()) == 1

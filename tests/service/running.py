@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -64,7 +64,15 @@ def children_of(parent: int) -> dict[str, int]:
 class Service:
     """`pocketwire serve`, and the command line beside it."""
 
-    def __init__(self, folder: Path, api_base: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        api_base: Mapping[str, str] | None = None,
+        *,
+        command: Sequence[str] = ("recipes.cli", "serve"),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._command = command
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.folder = folder
@@ -74,16 +82,26 @@ class Service:
             "POCKETWIRE_DATA_DIR": str(folder / "data"),
             "POCKETWIRE_BIND": f"127.0.0.1:{self.port}",
             **{f"POCKETWIRE_API_BASE__{app.upper()}": base for app, base in (api_base or {}).items()},
+            **(environment or {}),
         }
         self.process: subprocess.Popen[str] | None = None
         self.lines: list[str] = []
         self._listener: threading.Thread | None = None
 
     def start(self) -> None:
-        """Starts it in its folder, and waits until it takes connections."""
+        """Starts, and waits until it takes connections."""
+        self.launch()
+        self.wait()
+
+    def wait(self) -> None:
+        """Waits until it takes connections."""
+        eventually(self._takes_connections, f"a service on {self.url}")
+
+    def launch(self) -> None:
+        """Starts it in its folder."""
         self.process = subprocess.Popen(
             # Like the installed command, which does not look for its modules where it is started.
-            [sys.executable, "-P", "-m", "recipes.cli", "serve"],
+            [sys.executable, "-P", "-m", *self._command],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -93,7 +111,6 @@ class Service:
         )
         self._listener = threading.Thread(target=self._listen, args=(self.process,), daemon=True)
         self._listener.start()
-        eventually(self._takes_connections, f"a service on {self.url}")
 
     def stop(self) -> int:
         """SIGTERM; the exit code. It can be started again."""

@@ -8,9 +8,11 @@ from sqlalchemy import Engine
 from recipes.db import transaction
 from recipes.models import Endpoint, Merchant
 from recipes.vault import Vault
-from tests.conftest import NOW
+from tests.conftest import NOW, both_databases
 from tests.integrations.vendor import Vendor
 from tests.recipes.engine.kitchen import Kitchen, order, step
+
+pytestmark = both_databases
 
 FIELDS = {"audience": "a1", "email": "{{ buyer.email }}"}
 

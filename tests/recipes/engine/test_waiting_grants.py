@@ -8,8 +8,11 @@ from sqlmodel import select
 from recipes import engine as runs
 from recipes.db import transaction
 from recipes.models import IdentityMemory, RunState
+from tests.conftest import both_databases
 from tests.integrations.vendor import Vendor, answer
 from tests.recipes.engine.kitchen import Kitchen, order, step
+
+pytestmark = both_databases
 
 TAGS = "POST /lists/{list_id}/members/{subscriber_hash}/tags"
 MEMBER = {"audience": "a1", "email": "jane@example.com", "tag": "customer"}

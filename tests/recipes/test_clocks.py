@@ -1,0 +1,263 @@
+"""What every clock keeps, whichever it is: one on a SQLite file, or two workers on PostgreSQL."""
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from typing import Protocol
+
+import pytest
+from sqlalchemy import Engine
+from werkzeug import Request, Response
+
+from integrations import integration
+from recipes import engine as runs
+from recipes.clients import ClientCache
+from recipes.clocks.embedded import EmbeddedClock
+from recipes.db import is_postgresql, transaction
+from recipes.mail import Mailer
+from recipes.models import Connection, RunState
+from recipes.settings import Settings
+from recipes.vault import Vault
+from tests.conftest import both_databases
+from tests.integrations.vendor import Vendor, answer
+from tests.recipes.engine.kitchen import Kitchen, order, step
+from tests.service.running import eventually
+
+pytestmark = both_databases
+
+TAKEN_AT_ONCE = integration("mailchimp").concurrent
+
+
+class Clock(Protocol):
+    """What the tests need of one."""
+
+    def run(self) -> None:
+        """Works until it is told to stop."""
+
+    def stop(self) -> None:
+        """Tells it so, from another thread."""
+
+
+class Clocks:
+    """The clock, or the workers, at work in threads. Time can be moved on."""
+
+    def __init__(self, engine: Engine, settings: Settings, clients: ClientCache) -> None:
+        self._moved = timedelta(0)
+        self._clocks = [self._clock(engine, settings, clients) for _ in range(2 if is_postgresql(engine) else 1)]
+        self._threads = [threading.Thread(target=clock.run) for clock in self._clocks]
+
+    def start(self) -> None:
+        """Begins."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Has them finish what is under way, and waits for it."""
+        self.ask_to_stop()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(20.0)
+            assert not thread.is_alive()
+
+    def ask_to_stop(self) -> None:
+        """Does not wait."""
+        for clock in self._clocks:
+            clock.stop()
+
+    def now(self) -> datetime:
+        """The time that the clocks go by."""
+        return datetime.now(UTC) + self._moved
+
+    def later(self, **time: float) -> None:
+        """Moves it on."""
+        self._moved += timedelta(**time)
+
+    def _clock(self, engine: Engine, settings: Settings, clients: ClientCache) -> Clock:
+        if not is_postgresql(engine):
+            return EmbeddedClock(engine, settings, clients, Mailer(settings), now=self.now)
+        distributed = import_module("recipes.clocks.distributed")  # not there without the extra
+        rhythm = distributed.Rhythm(heartbeat=1.0, poll=0.2, upkeep="* * * * * *")
+        clock: Clock = distributed.DistributedClock(engine, settings, clients, Mailer(settings), rhythm, now=self.now)
+        return clock
+
+
+@pytest.fixture
+def clocks(engine: Engine, vault: Vault, settings: Settings, slack: Vendor, mailchimp: Vendor) -> Iterator[Clocks]:
+    """Not yet started."""
+    clients = ClientCache(vault, {"slack": slack.url + "/", "mailchimp": mailchimp.url})
+    clocks = Clocks(engine, settings, clients)
+    yield clocks
+    clocks.stop()
+
+
+@pytest.fixture
+def kitchen(kitchen: Kitchen, clocks: Clocks) -> Kitchen:
+    """In the clocks' time."""
+    kitchen.now = clocks.now()
+    return kitchen
+
+
+def _post(kitchen: Kitchen, event: str = "order.completed") -> int:
+    connection = kitchen.connect("slack")
+    fields = {"channel": "C0123456789", "text": "{{ order.id }}"}
+    kitchen.recipe(event, step("slack", "post_message", connection, **fields))
+    return connection
+
+
+def _add(kitchen: Kitchen) -> int:
+    connection = kitchen.connect("mailchimp")
+    fields = {"audience": "a1", "email": "{{ buyer.email }}", "first_name": "{{ order.id }}"}
+    kitchen.recipe("order.completed", step("mailchimp", "add_subscriber", connection, **fields))
+    return connection
+
+
+def _names(mailchimp: Vendor) -> list[str]:
+    return [str((call.get_json() or {})["merge_fields"]["FNAME"]) for call in mailchimp.calls]
+
+
+def _texts(slack: Vendor) -> list[str]:
+    return [call.form["text"] if call.form else str((call.get_json() or {})["text"]) for call in slack.calls]
+
+
+def _ended(kitchen: Kitchen, count: int, state: RunState = RunState.SUCCEEDED) -> None:
+    eventually(lambda: kitchen.states().count(state) >= count, f"{count} runs {state}, of {kitchen.states()}")
+
+
+def test_every_event_is_done_once(kitchen: Kitchen, clocks: Clocks, slack: Vendor) -> None:
+    """Those that wait at the start, and those that come meanwhile."""
+    _post(kitchen)
+    for number in range(20):
+        kitchen.deliver("order.completed", order(number, f"buyer{number}@example.com"))
+    clocks.start()
+    for number in range(20, 40):
+        kitchen.deliver("order.completed", order(number, f"buyer{number}@example.com"))
+    _ended(kitchen, 40)
+    assert sorted(_texts(slack)) == sorted(f"order_{number}" for number in range(40))
+    assert {run.attempt for run in kitchen.runs()} == {1}
+
+
+def test_one_buyers_runs_keep_their_order_through_a_retry(kitchen: Kitchen, clocks: Clocks, mailchimp: Vendor) -> None:
+    """What comes after waits for the first to succeed."""
+    _add(kitchen)
+    mailchimp.script = [answer({"title": "Internal Server Error", "status": 500}, 500)]
+    clocks.start()
+    kitchen.deliver("order.completed", order(1))
+    eventually(lambda: RunState.WAITING in kitchen.states(), "the first try")
+    for number in (2, 3):
+        kitchen.deliver("order.completed", order(number))
+    eventually(lambda: len(kitchen.states()) == 3, "three runs")
+    clocks.later(minutes=1)
+    _ended(kitchen, 3)
+    assert _names(mailchimp) == ["order_1", "order_1", "order_2", "order_3"]
+
+
+def test_a_refused_connection_holds_its_runs_until_it_is_reconnected(
+    kitchen: Kitchen, clocks: Clocks, slack: Vendor, engine: Engine
+) -> None:
+    """None fails, and then they go in their order."""
+    connection = _post(kitchen)
+    slack.answers["POST /chat.postMessage"] = answer({"ok": False, "error": "invalid_auth"}, 200)
+    clocks.start()
+    for number in range(3):
+        kitchen.deliver("order.completed", order(number))
+    _ended(kitchen, 3, RunState.HELD)
+    tried = len(slack.calls)
+    slack.answers["POST /chat.postMessage"] = answer({"ok": True, "channel": "C0123456789", "ts": "1.2"})
+    with transaction(engine) as session:
+        session.get_one(Connection, connection).revision += 1
+        assert runs.release(session, connection, now=clocks.now()) == 3
+    _ended(kitchen, 3)
+    assert _texts(slack)[tried:] == ["order_0", "order_1", "order_2"]
+
+
+def test_a_service_is_asked_no_more_at_once_than_it_takes(kitchen: Kitchen, clocks: Clocks, mailchimp: Vendor) -> None:
+    """However many workers there are."""
+    _add(kitchen)
+    changed, at_once, most = threading.Condition(), [0], [0]
+    usual = answer({"id": "1", "status": "subscribed"})
+
+    def slow(_request: Request) -> Response:
+        with changed:
+            at_once[0] += 1
+            most[0] = max(most[0], at_once[0])
+            changed.notify_all()
+            changed.wait_for(lambda: most[0] >= TAKEN_AT_ONCE, 5.0)  # nobody is done before all are there
+        mailchimp.pause(0.02)
+        with changed:
+            at_once[0] -= 1
+        return usual
+
+    mailchimp.answers["PUT /lists/{list_id}/members/{subscriber_hash}"] = slow
+    for number in range(40):
+        kitchen.deliver("order.completed", order(number, f"buyer{number}@example.com"))
+    clocks.start()
+    _ended(kitchen, 40)
+    assert most[0] == TAKEN_AT_ONCE
+
+
+def test_a_service_that_asks_to_be_left_alone_is(kitchen: Kitchen, clocks: Clocks, slack: Vendor) -> None:
+    """By every worker, until its time is over; then all goes on by itself."""
+    _post(kitchen)
+    slack.script = [answer({"ok": False, "error": "ratelimited"}, 429, headers={"Retry-After": "30"})]
+    kitchen.deliver("order.completed", order(0, "first@example.com"))
+    clocks.start()
+    eventually(kitchen.attempts, "the first try")
+    for number in range(1, 6):
+        kitchen.deliver("order.completed", order(number, f"buyer{number}@example.com"))
+    eventually(lambda: len(kitchen.states()) == 6, "six runs")
+    assert len(slack.calls) == 1
+    clocks.later(seconds=60)
+    _ended(kitchen, 6)
+    assert len(slack.calls) == 7
+
+
+def test_what_a_dead_engine_had_goes_on(kitchen: Kitchen, clocks: Clocks, mailchimp: Vendor) -> None:
+    """What can be repeated is repeated; what cannot is asked about first."""
+    _add(kitchen)
+    for number in range(3):
+        kitchen.deliver("order.completed", order(number, f"buyer{number}@example.com"))
+    assert len(kitchen.claim()) == 3
+    clocks.later(minutes=3)
+    clocks.start()
+    _ended(kitchen, 3)
+    assert {run.attempt for run in kitchen.runs()} == {2}
+
+
+def test_what_a_cancelled_run_kept_waiting_goes(kitchen: Kitchen, clocks: Clocks, slack: Vendor) -> None:
+    """Not tomorrow, when it would have been tried again."""
+    connection = _post(kitchen)
+    assert connection
+    slack.script = [answer({"ok": False, "error": "ratelimited"}, 429, headers={"Retry-After": "1"})]
+    clocks.start()
+    kitchen.deliver("order.completed", order(1))
+    eventually(lambda: RunState.WAITING in kitchen.states(), "a run that waits")
+    kitchen.deliver("order.completed", order(2))
+    eventually(lambda: len(kitchen.states()) == 2, "two runs")
+    kitchen.now = clocks.now()
+    kitchen.cancel(kitchen.runs()[0].id)
+    clocks.later(seconds=3)
+    _ended(kitchen, 1)
+    assert _texts(slack)[-1] == "order_2"
+
+
+def test_stopping_settles_what_is_under_way(kitchen: Kitchen, clocks: Clocks, slack: Vendor) -> None:
+    """The call has begun when the signal comes: its answer is still recorded. The rest is for another."""
+    called, may_answer = threading.Event(), threading.Event()
+    usual = slack.answers["POST /chat.postMessage"]
+
+    def slow(request: Request) -> Response:
+        called.set()
+        assert may_answer.wait(10)
+        return usual if isinstance(usual, Response) else usual(request)
+
+    slack.script.append(slow)
+    _post(kitchen)
+    for number in range(2):
+        kitchen.deliver("order.completed", order(number))
+    clocks.start()
+    assert called.wait(10)
+    clocks.ask_to_stop()
+    may_answer.set()
+    clocks.stop()
+    assert kitchen.states() == [RunState.SUCCEEDED, RunState.QUEUED]
