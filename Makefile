@@ -5,16 +5,19 @@ INSTALLED := .venv/installed
 DEVELOPING := .venv/developing
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench check format screenshots storm clean
+.PHONY: help run test test-long bench check format screenshots storm clean
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(INSTALLED) ## Set up if need be, then serve on http://127.0.0.1:8000
 	@$(BIN)/pocketwire serve
 
 test: $(DEVELOPING) ## Set up if need be, then run the tests
-	@$(BIN)/python -m pytest -n 2
+	@$(BIN)/python -m pytest -n 2 -m "not long"
+
+test-long: $(DEVELOPING) ## Run the tests that take longer: PostgreSQL, crashes, storms
+	@$(BIN)/python -m pytest -n 2 -m long
 
 bench: $(INSTALLED) ## Measure what this machine can do; benchmarks/README.md has what others did
 	@$(BIN)/pocketwire bench

@@ -23,6 +23,7 @@ KILLS = 204
 LONGEST = 300.0
 
 
+@pytest.mark.long
 def test_nothing_is_lost_or_doubled_by_two_hundred_kills(tmp_path: Path) -> None:
     """Inbox, engine, or both at once, while they accept, fan out, call and settle; CHAOS_SEED repeats the choices."""
     seed = int(os.environ.get("CHAOS_SEED") or random.randrange(1_000_000))

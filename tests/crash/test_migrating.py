@@ -61,6 +61,7 @@ def old(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.long
 def test_a_killed_migration_is_all_or_nothing(old: Path, tmp_path: Path) -> None:
     """A dozen times, at random moments from its first statement to after its last; CHAOS_SEED repeats them."""
     seed = int(os.environ.get("CHAOS_SEED") or random.randrange(1_000_000))

@@ -22,6 +22,8 @@ from recipes.pocketsflow.sending import deliver
 from tests.conftest import SECRET
 from tests.service.running import Service, eventually
 
+pytestmark = pytest.mark.long
+
 BUYERS = 4
 # Fewer in all than the fifty messages a minute that a service takes.
 ORDERS_EACH = 11

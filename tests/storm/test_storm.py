@@ -10,6 +10,8 @@ from tests.integrations.conftest import _no_proxy
 from tests.service.running import eventually
 from tests.storm.storm import SLACK, WELL, Storm
 
+pytestmark = pytest.mark.long
+
 __all__ = ["_no_proxy"]
 
 SALES, BUYERS, REVIEWS, TROUBLED = 250, 8, 8, 10
