@@ -208,14 +208,21 @@ def cancel(work: Workplace, run_id: int, merchant: str | None) -> None:
 
 @click.command("ledger")
 @click.argument("table", required=False)
+@click.option("--delete", "key", metavar="KEY", help="Take the row with this key out of the table, for good.")
 @for_merchant
 @click.pass_obj
-def show_ledger(work: Workplace, table: str | None, merchant: str | None) -> None:
+def show_ledger(work: Workplace, table: str | None, key: str | None, merchant: str | None) -> None:
     """List the Ledger's tables, or print one of them as CSV.
 
     \b
     Example: pocketwire ledger Orders > orders.csv
     """
+    if key is not None:
+        with transaction(work.engine) as session:
+            if not table or not ledger.delete_key(session, work.merchant_id(merchant, session), table, key):
+                raise Refused(f"There is no row {key} in a table called {table}." if table else "Name the table, too.")
+        click.echo(f"The row {key} is deleted.")
+        return
     with reading(work.engine) as session:
         owner = work.merchant_id(merchant, session)
         there = ledger.tables(session, owner)

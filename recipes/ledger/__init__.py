@@ -19,7 +19,17 @@ from recipes.ledger.runs import (
     runs_of_event,
     runs_page,
 )
-from recipes.ledger.tables import Table, TableLine, TableRow, delete_row, table, table_csv, table_row, tables
+from recipes.ledger.tables import (
+    Table,
+    TableLine,
+    TableRow,
+    delete_key,
+    delete_row,
+    table,
+    table_csv,
+    table_row,
+    tables,
+)
 
 __all__ = [
     "LARGEST_PAGE",
@@ -39,6 +49,7 @@ __all__ = [
     "TableLine",
     "TableRow",
     "counters",
+    "delete_key",
     "delete_row",
     "event_detail",
     "events_page",

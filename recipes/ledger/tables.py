@@ -92,6 +92,13 @@ def delete_row(session: Session, merchant_id: int, name: str, row_id: int) -> bo
     return True
 
 
+def delete_key(session: Session, merchant_id: int, name: str, key: str) -> bool:
+    """The same, by the row's key."""
+    mine = LedgerRow.merchant_id == merchant_id, LedgerRow.table == name
+    row_id = session.exec(select(LedgerRow.id).where(LedgerRow.key == key, *mine)).first()
+    return row_id is not None and delete_row(session, merchant_id, name, row_id)
+
+
 def _find(session: Session, merchant_id: int, name: str, row_id: int) -> LedgerRow | None:
     mine = LedgerRow.merchant_id == merchant_id, LedgerRow.table == name
     return session.exec(select(LedgerRow).where(LedgerRow.id == row_id, *mine)).first()

@@ -24,7 +24,12 @@ def test_from_an_empty_machine_to_a_row_in_the_ledger(terminal: Terminal, addres
     terminal.turn()
     assert [run["state"] for run in terminal.json("runs")] == ["succeeded", "succeeded"]
     assert [event["origin"] for event in terminal.json("events")] == ["sample", "sample"]
-    assert len(terminal.do("ledger", "Orders").strip().splitlines()) == 3
+    lines = terminal.do("ledger", "Orders").strip().splitlines()
+    assert len(lines) == 3
+    key = lines[1].partition(",")[0]
+    assert terminal.do("ledger", "Orders", "--delete", key) == f"The row {key} is deleted.\n"
+    assert "no row" in terminal.refused("ledger", "Orders", "--delete", key)
+    assert len(terminal.do("ledger", "Orders").strip().splitlines()) == 2
 
 
 def test_the_same_delivery_twice_is_stored_once(terminal: Terminal, address: str) -> None:
