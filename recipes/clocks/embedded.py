@@ -20,6 +20,7 @@ from sqlmodel import Session
 
 from recipes import engine as runs
 from recipes import upkeep
+from recipes.clocks.interval import FromNow
 from recipes.db import UNAVAILABLE, reading, transaction
 from recipes.mail import Mailer
 from recipes.retention import forget_old
@@ -256,7 +257,7 @@ class EmbeddedClock:
         scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None})
         # No job that runs but once: APScheduler fails when it is shut down while it takes such a one off its list.
         # By the scheduler's own clock, which is always the system's.
-        scheduler.add_job(self._empty_spool, "interval", seconds=5, next_run_time=datetime.now(UTC))
+        scheduler.add_job(self._empty_spool, FromNow(timedelta(seconds=5)), next_run_time=datetime.now(UTC))
         for seconds, job in (
             (30, lambda: self._extend_leases(self._now())),
             (60, self.recover_lost),
@@ -264,10 +265,10 @@ class EmbeddedClock:
             (60, lambda: upkeep.send_notices(self._engine, self._mailer, self._settings.public_url, self._now())),
             (900, lambda: upkeep.notice_silences(self._engine, self._mailer, self._settings.public_url, self._now())),
         ):
-            scheduler.add_job(job, "interval", seconds=seconds)
+            scheduler.add_job(job, FromNow(timedelta(seconds=seconds)))
         # Not a day from now: a service that is started anew every day would never come to it.
         begins_at = self._now() + RETENTION_BEGINS
-        scheduler.add_job(self._forget_old, "interval", days=1, next_run_time=begins_at, id=_RETENTION)
+        scheduler.add_job(self._forget_old, FromNow(timedelta(days=1)), next_run_time=begins_at, id=_RETENTION)
         return scheduler
 
     def _empty_spool(self) -> None:
