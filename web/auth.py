@@ -16,7 +16,7 @@ from flask_security import (
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import DeclarativeBase, scoped_session, sessionmaker
 
-from recipes.accounts import SHORTEST_PASSWORD, merchants_of
+from recipes.accounts import HASHING, SHORTEST_PASSWORD, merchants_of
 from recipes.db import reading
 from recipes.models import Account, Merchant
 from web import forgotten
@@ -162,6 +162,7 @@ _SETTINGS = {
     "SECURITY_PASSWORD_HASH": "argon2",
     "SECURITY_PASSWORD_SCHEMES": ["argon2"],
     "SECURITY_PASSWORD_SINGLE_HASH": {"argon2"},
+    "SECURITY_PASSWORD_HASH_PASSLIB_OPTIONS": {f"argon2__{name}": value for name, value in HASHING.items()},
     "SECURITY_PASSWORD_LENGTH_MIN": SHORTEST_PASSWORD,
     "SECURITY_EMAIL_VALIDATOR_ARGS": {"check_deliverability": False},
     "SECURITY_LOGIN_URL": "/sign-in",

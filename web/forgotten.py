@@ -65,6 +65,8 @@ def add_to(security: Security) -> None:
     security.forgot_password_context_processor(lambda: {"sends_mail": site().outbox.is_on})
     # Flask-Security's own link is made from the request's Host, which anybody can forge.
     security.mail_context_processor(lambda: {"public_url": site().settings.public_url})
+    # With and without an account one hash of the same kind is made, so that the time tells nothing.
+    security.hashing_context = security.pwd_context
 
 
 SETTINGS = {
@@ -79,8 +81,6 @@ SETTINGS = {
     "SECURITY_EMAIL_SUBJECT_PASSWORD_RESET": "Choose a new password for Pocketwire",
     "SECURITY_EMAIL_HTML": False,
     "SECURITY_SEND_PASSWORD_RESET_NOTICE_EMAIL": False,
-    # With and without an account one hash of the same kind is made, so that the time tells nothing.
-    "SECURITY_HASHING_SCHEMES": ["argon2"],
     "SECURITY_MSG_PASSWORD_RESET_REQUEST": (
         "If there is an account for this address, a mail with a link is on its way. The link works once, for one hour.",
         "success",

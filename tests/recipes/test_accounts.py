@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session, select
 
 from recipes.accounts import (
+    HASHING,
     AccountError,
     change_password,
     create_account,
@@ -64,7 +65,7 @@ def test_an_account_comes_with_a_store_and_an_endpoint_that_test_events_can_be_s
 
 def test_the_hash_is_one_that_flask_securitys_libraries_verify(engine: Engine) -> None:
     hashed = hash_password(PASSWORD)
-    context = CryptContext(schemes=["argon2"])
+    context = CryptContext(schemes=["argon2"], **{f"argon2__{name}": value for name, value in HASHING.items()})
     assert hashed.startswith("$argon2id$")
     assert context.verify(PASSWORD, hashed)
     assert not context.needs_update(hashed)
