@@ -4,6 +4,9 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 DEVELOPING := .venv/developing
 
+# Where nothing compiled is kept, every process of the service and of the tests compiles all of it again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run test test-long bench check format screenshots storm clean
 
@@ -14,7 +17,7 @@ run: $(INSTALLED) ## Set up if need be, then serve on http://127.0.0.1:8000
 	@$(BIN)/pocketwire serve
 
 test: $(DEVELOPING) ## Set up if need be, then run the tests
-	@$(BIN)/python -m pytest -n 2 -m "not long"
+	@$(BIN)/python -m pytest -n 4 --dist worksteal -m "not long"
 
 test-long: $(DEVELOPING) ## Run the tests that take longer: PostgreSQL, crashes, storms
 	@$(BIN)/python -m pytest -n 2 -m long

@@ -181,18 +181,17 @@ class _Quiet(WSGIRequestHandler):
 _UNCHECKED = Config(spec_validator_cls=None)  # the files are known to be sound; checking each costs a second
 
 
-@cache
-def _text(name: str) -> str | None:
-    file = DESCRIPTIONS / name
-    return file.read_text() if file.exists() else None
-
-
 def _description(name: str, url: str) -> dict[str, Any] | None:
-    text = _text(name)
-    if text is None:
+    document = _read(name)
+    return None if document is None else {**document, "servers": [{"url": url}]}
+
+
+@cache
+def _read(name: str) -> dict[str, Any] | None:
+    file = DESCRIPTIONS / name
+    if not file.exists():
         return None
-    document: dict[str, Any] = json.loads(text)
-    document["servers"] = [{"url": url}]
+    document: dict[str, Any] = json.loads(file.read_text())
     for scheme in document.get("components", {}).get("securitySchemes", {}).values():
         if scheme["type"] == "oauth2":  # passed unchecked by openapi-core, so read as the bearer token it is
             scheme.clear()

@@ -2,12 +2,13 @@
 
 from tests.integrations.conftest import closed_port
 from tests.recipes.engine.conftest import _no_proxy, kitchen, mailchimp, slack, start_vendor
-from tests.recipes.terminal import address, reviews, terminal
+from tests.recipes.terminal import address, installation, reviews, terminal
 
 __all__ = [
     "_no_proxy",
     "address",
     "closed_port",
+    "installation",
     "kitchen",
     "mailchimp",
     "reviews",

@@ -1,7 +1,9 @@
 """A terminal at one installation: commands are typed, its engine turns when asked, its receiver is on loopback."""
 
 import json
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -77,12 +79,21 @@ class Terminal:
                 runs.settle(session, performed, now=NOW)
 
 
-@pytest.fixture
-def terminal(settings: Settings, slack: Vendor) -> Iterator[Terminal]:
-    """An installation with one account; Slack is on loopback."""
-    settings = load_settings(_env_file=None, data_dir=settings.data_dir, api_base={"slack": slack.url + "/"})
-    terminal = Terminal(settings)
+@pytest.fixture(scope="session")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data directory of an installation with one account. To be copied: that is quicker than to make one."""
+    folder = tmp_path_factory.mktemp("installation") / "data"
+    terminal = Terminal(load_settings(_env_file=None, data_dir=folder))
     terminal.do("account", "create", "ada@example.com", "--password-stdin", typed=PASSWORD + "\n")
+    terminal.work.engine.dispose()
+    return folder
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, installation: Path, slack: Vendor) -> Iterator[Terminal]:
+    """An installation with one account; Slack is on loopback."""
+    folder = shutil.copytree(installation, tmp_path / "data", dirs_exist_ok=True)
+    terminal = Terminal(load_settings(_env_file=None, data_dir=folder, api_base={"slack": slack.url + "/"}))
     yield terminal
     terminal.work.engine.dispose()
 

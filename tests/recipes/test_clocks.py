@@ -70,8 +70,15 @@ class Clocks:
         return datetime.now(UTC) + self._moved
 
     def later(self, **time: float) -> None:
-        """Moves it on."""
+        """Moves it on, and has them look what is due by now."""
         self._moved += timedelta(**time)
+        self.wake()
+
+    def wake(self) -> None:
+        """What a receiver does after a delivery; workers learn of it through the database."""
+        for clock in self._clocks:
+            if isinstance(clock, EmbeddedClock):
+                clock.wake()
 
     def _clock(self, engine: Engine, settings: Settings, clients: ClientCache) -> Clock:
         if not is_postgresql(engine):
@@ -93,8 +100,9 @@ def clocks(engine: Engine, vault: Vault, settings: Settings, slack: Vendor, mail
 
 @pytest.fixture
 def kitchen(kitchen: Kitchen, clocks: Clocks) -> Kitchen:
-    """In the clocks' time."""
+    """In the clocks' time; they learn of what is delivered as from a receiver."""
     kitchen.now = clocks.now()
+    kitchen.wake = clocks.wake
     return kitchen
 
 
@@ -167,6 +175,7 @@ def test_a_refused_connection_holds_its_runs_until_it_is_reconnected(
     with transaction(engine) as session:
         session.get_one(Connection, connection).revision += 1
         assert runs.release(session, connection, now=clocks.now()) == 3
+    clocks.wake()
     _ended(kitchen, 3)
     assert _texts(slack)[tried:] == ["order_0", "order_1", "order_2"]
 

@@ -7,18 +7,21 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import StatementError
 from sqlmodel import select
 
-from recipes.db import reading, transaction
+from recipes.db import open_database, reading, transaction
 from recipes.models import Merchant
+from recipes.settings import Settings
 from tests.conftest import both_databases
 
 
-def test_sqlite_is_set_up_to_lose_nothing(engine: Engine) -> None:
+def test_sqlite_is_set_up_to_lose_nothing(settings: Settings) -> None:
     """WAL, every commit on disk before it returns, references kept, and room given back."""
+    engine = open_database(settings.database)
     with engine.connect() as connection:
         found = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "synchronous", "foreign_keys", "auto_vacuum")
         }
+    engine.dispose()
     assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "auto_vacuum": 2}
 
 

@@ -21,7 +21,7 @@ from recipes.cli import main
 
 T = TypeVar("T")
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 _POLL = 0.02
 
 

@@ -15,6 +15,7 @@ class Browser:
 
     def __init__(self, client: FlaskClient) -> None:
         self.client = client
+        self._tokens: dict[str, str] = {}
 
     def get(self, url: str) -> TestResponse:
         """The page."""
@@ -25,11 +26,16 @@ class Browser:
         return self.client.post(url, data={**(form or {}), "csrf_token": self.token(url)}, headers=headers)
 
     def token(self, url: str = "/account") -> str:
-        """The token of this session's forms, from whichever page has one."""
+        """The token of this session's forms, from whichever page has one. It holds as long as the session."""
+        with self.client.session_transaction() as session:
+            known = self._tokens.get(session.get("csrf_token", ""))
+        if known:
+            return known
         for page in ("/account", "/sign-in", url):
             found = re.search(r'name="csrf_token" value="([^"]+)"', self.client.get(page).text)
             if found:
-                return found[1]
+                with self.client.session_transaction() as session:
+                    return self._tokens.setdefault(session["csrf_token"], found[1])
         raise AssertionError("no form with a token")
 
     def sign_in(self, account: Account) -> None:

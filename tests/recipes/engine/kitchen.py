@@ -1,7 +1,7 @@
 """An engine whose clock stands still, for tests: each turn is asked for, time is moved by hand."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -43,6 +43,7 @@ class Kitchen:
         self.now = NOW
         self.lease = "first-engine"
         self.limits = runs.Limits()
+        self.wake: Callable[[], None] = lambda: None
         self._vault = vault
         self._tools = runs.Tools(
             clients=clients or ClientCache(vault, api_base),
@@ -102,6 +103,7 @@ class Kitchen:
     ) -> None:
         """An event that is stored at the present time."""
         assert store(self.engine, [replace(self._delivery(event, payload, occurred_at), origin=origin)]) == [True]
+        self.wake()
 
     def spool(self, spool: Spool, event: str, payload: Mapping[str, Any]) -> None:
         """A delivery that came while the database could not take it."""
