@@ -128,7 +128,7 @@ def give_role(call: Call, form: Role) -> Outcome:
     return Outcome(f"Gave the role to the member {member}.")
 
 
-@action("Take a role away", repeatable=True)
+@action("Take a role away", repeatable=True, takes=("give_role",))
 def take_role(call: Call, form: Role) -> Outcome:
     """Takes the role from the member; nothing to do if they have left the server."""
     member = _member(form)

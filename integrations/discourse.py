@@ -113,7 +113,7 @@ def add_to_group(call: Call, form: Member) -> Outcome:
     return Outcome(f"Added {username} to the group.")
 
 
-@action("Remove from a group", repeatable=True)
+@action("Remove from a group", repeatable=True, takes=("add_to_group",))
 def remove_from_group(call: Call, form: Member) -> Outcome:
     """Removes the buyer's account; nothing to do if the buyer has none or is not in the group."""
     username = _username(call.client, form.email)

@@ -4,7 +4,7 @@ An integration states each thing once; the connection form, validation, masking,
 the docs table and the contract tests are derived from it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, get_type_hints
@@ -104,6 +104,8 @@ class Action:
     already_done: asks the service whether a call with this key happened: what it did, or None if it cannot tell. What
     it raises is taken as "ask later", or, where that would be of no use, as None.
     gives: access or a standing, such as a role or a tag: not done late for a buyer who has left or was refunded since.
+    takes: the actions, by name, whose gift it takes back: not done while something else gives the buyer the same.
+    rights: what a filled-in form gives or takes, if that is not simply all of its values in their order.
     """
 
     name: str
@@ -114,7 +116,20 @@ class Action:
     one_at_a_time: tuple[str, ...] = ()
     already_done: Callable[[Call, Any], Outcome | None] | None = None
     gives: bool = False
+    takes: tuple[str, ...] = ()
+    rights: Callable[[Any], Iterable[tuple[str, ...]]] | None = None
     help: str = ""
+
+    def rights_of(self, form: Form) -> frozenset[tuple[str, ...]]:
+        """What it gives or takes with this form; equal to what another action of the service says of the same.
+
+        Nothing where a field is left empty: it is not told whom or what it is about.
+        """
+        values = form.model_dump().values()
+        if self.rights is None and None in values:
+            return frozenset()
+        told = self.rights(form) if self.rights else [tuple(str(value) for value in values)]
+        return frozenset(tuple(value.strip().casefold() for value in each) for each in told)
 
 
 def action(
@@ -124,6 +139,8 @@ def action(
     one_at_a_time: tuple[str, ...] = (),
     already_done: Callable[[Call, Any], Outcome | None] | None = None,
     gives: bool = False,
+    takes: tuple[str, ...] = (),
+    rights: Callable[[Any], Iterable[tuple[str, ...]]] | None = None,
     help: str = "",  # noqa: A002
 ) -> Callable[[Callable[[Call, Any], Outcome]], Action]:
     """Declares `def name(call: Call, form: SomeForm) -> Outcome` as an action called `name`."""
@@ -143,6 +160,8 @@ def action(
             one_at_a_time=one_at_a_time,
             already_done=already_done,
             gives=gives,
+            takes=takes,
+            rights=rights,
             help=help,
         )
 
@@ -182,6 +201,10 @@ class Integration:
 
     def __post_init__(self) -> None:
         self._by_name.update({each.name: each for each in self.actions})
+        given = {each.name for each in self.actions if each.gives}
+        for each in self.actions:
+            if not set(each.takes) <= given:
+                raise TypeError(f"{self.name}: {each.name} may take only what another action gives")
 
     def action(self, name: str) -> Action:
         """The action called `name`. Raises Permanent if there is none."""

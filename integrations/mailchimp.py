@@ -120,7 +120,16 @@ class Subscriber(Form):
     )
 
 
-@action("Add or update a subscriber", repeatable=True, gives=True)
+def _tags(form: Subscriber) -> list[str]:
+    return [tag.strip() for tag in (form.tags or "").split(",") if tag.strip()]
+
+
+def _tags_given(form: Subscriber) -> list[tuple[str, ...]]:
+    """As a Tag's form says it: the place in the audience itself is taken by no action."""
+    return [(form.audience, form.email, tag) for tag in _tags(form)]
+
+
+@action("Add or update a subscriber", repeatable=True, gives=True, rights=_tags_given)
 def add_subscriber(call: Call, form: Subscriber) -> Outcome:
     """Adds the buyer, or updates the name; who has unsubscribed stays so."""
     names = {"FNAME": form.first_name, "LNAME": form.last_name}
@@ -135,8 +144,7 @@ def add_subscriber(call: Call, form: Subscriber) -> Outcome:
         },
         skip_merge_validation="true",
     )
-    tags = [tag.strip() for tag in (form.tags or "").split(",") if tag.strip()]
-    if tags:
+    if tags := _tags(form):
         _mark(call.client, form.audience, form.email, tags, "active")
     return Outcome(_STANDINGS.get(member["status"], "The buyer is in the audience."))
 
@@ -165,7 +173,7 @@ def add_tag(call: Call, form: Tag) -> Outcome:
     return Outcome(f"The buyer has the tag {form.tag}.")
 
 
-@action("Take a tag off", repeatable=True)
+@action("Take a tag off", repeatable=True, takes=("add_tag", "add_subscriber"))
 def remove_tag(call: Call, form: Tag) -> Outcome:
     """Takes the tag off; nothing to do if the buyer is not in the audience."""
     if not _is_marked(call.client, form, "inactive"):

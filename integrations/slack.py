@@ -216,7 +216,12 @@ def invite_to_channel(call: Call, form: Member) -> Outcome:
     return Outcome("The buyer is in the channel.")
 
 
-@action("Remove from a channel", repeatable=True, help="They stay in the workspace and in its other channels.")
+@action(
+    "Remove from a channel",
+    repeatable=True,
+    takes=("invite_to_channel",),
+    help="They stay in the workspace and in its other channels.",
+)
 def remove_from_channel(call: Call, form: Member) -> Outcome:
     """Removes a member of the workspace from the channel; nothing to do if they are not in it."""
     user = _user(call.client, form.email)

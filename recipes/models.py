@@ -234,6 +234,7 @@ class Event(SQLModel, table=True):
         Index("ix_event_merchant_id_id", "merchant_id", "id"),
         Index("ix_event_merchant_id_type_id", "merchant_id", "type", "id"),
         Index("ix_event_endpoint_id_received_at", "endpoint_id", "received_at"),
+        Index("ix_event_endpoint_id_subject_id", "endpoint_id", "subject", "id"),
         Index(
             "ix_event_to_fan_out",
             "id",

@@ -9,6 +9,7 @@ from recipes import jobs
 from recipes.definition import Definition
 from recipes.engine.holding import connection_of
 from recipes.engine.lanes import lane_of
+from recipes.engine.rights import still_given
 from recipes.engine.standing import let_through
 from recipes.engine.undone import undone_since
 from recipes.models import (
@@ -65,7 +66,8 @@ def run_again(
         raise RunRequestError("This run is still under way.")
     if seen and seen != course(session, run):
         raise RunRequestError("This run has gone on meanwhile: look at how it went before you run it again.")
-    was_undone = _look_whether_it_stands(session, run, now, all_the_same)
+    _, definition = _current(session, run.recipe_id)
+    was_undone = _look_whether_it_stands(session, run, definition, now, all_the_same)
     stopped_midway = run.state == RunState.SKIPPED and run.step > 0
     going = _resume(session, run, now) if run.state in _RESUMED or stopped_midway else _repeat(session, run, now)
     if was_undone:
@@ -85,7 +87,7 @@ def mark_done(session: Session, merchant_id: int, run_id: int, *, now: datetime,
     version = session.get_one(RecipeVersion, run.version_id)
     definition = Definition.model_validate(version.definition)
     goes_on = run.step + 1 < len(definition.steps)
-    if goes_on and _look_whether_it_stands(session, run, now, all_the_same):
+    if goes_on and _look_whether_it_stands(session, run, definition, now, all_the_same):
         let_through(session, run.event_id, run.id, now=now)
     run.doubt = False
     run.outcome = "Marked done by you."
@@ -141,12 +143,24 @@ def run_late(session: Session, merchant_id: int, event_id: int, *, now: datetime
     jobs.fan_out_soon(session)
 
 
-def _look_whether_it_stands(session: Session, run: Run, now: datetime, all_the_same: bool) -> bool:
-    """Whether what the run is about was undone, and runs all the same. Raises UndoneSince if that was not asked for."""
-    said = undone_since(session, session.get_one(Event, run.event_id), now=now)
+def _look_whether_it_stands(
+    session: Session, run: Run, definition: Definition, now: datetime, all_the_same: bool
+) -> bool:
+    """Whether what the run is about was undone, or something else gives what it takes, and it runs all the same.
+
+    Raises UndoneSince if that was not asked for.
+    """
+    event = session.get_one(Event, run.event_id)
+    said = undone_since(session, event, now=now) or _still_given(session, event, definition, now)
     if said and not all_the_same:
         raise UndoneSince(said)
     return said is not None
+
+
+def _still_given(session: Session, event: Event, definition: Definition, now: datetime) -> str | None:
+    said = (still_given(session, event, step, now=now) for step in definition.steps)
+    found = next((each for each in said if each), None)
+    return f"{found} Running this again may take access away." if found else None
 
 
 def _find(session: Session, merchant_id: int, run_id: int) -> Run:

@@ -1,7 +1,8 @@
-"""Whether a step that gives may still be done. A waiting grant must not let back in who has left meanwhile.
+"""Whether a step that gives or takes may still be done.
 
-A lane keeps its events in order, but what takes may be on another one: of another connection, of another recipe's
-service, or of an event that names the buyer differently.
+A waiting grant must not let back in who has left meanwhile: a lane keeps its events in order, but what takes may be on
+another one, of another connection, of another recipe's service, or of an event that names the buyer differently. And
+what takes must leave alone what something else gives the buyer.
 """
 
 import logging
@@ -13,7 +14,8 @@ from sqlmodel import Session, col
 
 from integrations import integration
 from integrations.errors import Permanent
-from recipes.definition import Definition
+from recipes.definition import Definition, Step
+from recipes.engine.rights import still_given
 from recipes.engine.undone import taken_since
 from recipes.models import Event, LetThrough, Run
 
@@ -32,21 +34,26 @@ def let_through(session: Session, event_id: int, run_id: int | None, *, now: dat
 def too_late(session: Session, run: Run, event: Event, definition: Definition, *, now: datetime) -> str | None:
     """Why the step that a run is at is not done any more, as sentences; None if it may be.
 
-    Only what gives can be too late, and only where it had to wait: a message is still sent.
+    What gives can be too late only where it had to wait: a message is still sent. What takes is always looked at, as
+    the new subscription may have begun before the old one's end.
     """
+    step = definition.steps[run.step]
     has_waited = run.attempt > 1 or run.step > 0 or now - event.received_at > _AT_ONCE
-    if not (has_waited and _gives(definition, run.step)):
+    gives = _gives(step)
+    if gives and not has_waited:
         return None
-    taken = _taken_since(session, event, now)
-    if taken is None or _is_let_through(session, run.event_id, run.id):
+    said = _said(session, event, step, gives, now)
+    if said is None or _is_let_through(session, run.event_id, run.id):
         return None
-    # An earlier try may have given it, if the service took it and its answer was lost.
-    return f"{taken} {'Nothing was given.' if run.attempt == 1 else 'It was not tried again.'}"
+    # An earlier try may have done it, if the service took it and its answer was lost.
+    if run.attempt > 1:
+        return f"{said} It was not tried again."
+    return f"{said} {'Nothing was given.' if gives else 'Nothing was taken.'}"
 
 
-def _taken_since(session: Session, event: Event, now: datetime) -> str | None:
+def _said(session: Session, event: Event, step: Step, gives: bool, now: datetime) -> str | None:
     try:
-        return taken_since(session, event, now=now)
+        return taken_since(session, event, now=now) if gives else still_given(session, event, step, now=now)
     except SQLAlchemyError:
         raise
     except Exception:
@@ -55,8 +62,7 @@ def _taken_since(session: Session, event: Event, now: datetime) -> str | None:
         return None
 
 
-def _gives(definition: Definition, number: int) -> bool:
-    step = definition.steps[number]
+def _gives(step: Step) -> bool:
     try:
         return integration(step.app).action(step.action).gives
     except (KeyError, Permanent):

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, select
 
 from recipes.events.reading import Reading, read
@@ -29,54 +30,61 @@ def taken_since(session: Session, event: Event, *, now: datetime) -> str | None:
 
 
 def _look(session: Session, event: Event) -> Undone | None:
-    reading = _read(event)
+    reading = read_again(event)
     if reading.payload is None:
         return None
-    return undone(event.type, reading.payload, _memory(session, event, reading), _returns(session, event))
+    return undone(event.type, reading.payload, memory_of(session, event, reading), _returns(session, event))
 
 
 def _sentence(session: Session, event: Event, found: Undone, now: datetime) -> str:
-    on = f" on {_day(session, event.merchant_id, found.at, now)}" if found.at else ""
+    on = f" on {day_of(session, event.merchant_id, found.at, now)}" if found.at else ""
     return f"{found.happened}{on}."
 
 
-def _read(event: Event) -> Reading:
+def read_again(event: Event) -> Reading:
+    """A stored event as it was read when it came."""
     return read(event.body, event_header=event.type, timestamp_header=None, received_at=event.received_at)
 
 
-def _memory(session: Session, event: Event, reading: Reading) -> dict[str, Any] | None:
+def memory_of(session: Session, event: Event, reading: Reading) -> dict[str, Any] | None:
+    """What is remembered now of the order or the subscription that an event is about; None if nothing is."""
     name = memory_name(reading, event.origin)
     kept = session.get(IdentityMemory, (event.endpoint_id, name)) if name else None
     return kept.memory if kept else None
 
 
+def of_the_buyer(event: Event) -> tuple[ColumnElement[bool], ...]:
+    """The conditions for all events of the same buyer that run: at the same endpoint, real ones or samples as it is.
+
+    The merchant is not named: the endpoint is the merchant's, and the index by the buyer begins with it.
+    """
+    return (
+        col(Event.endpoint_id) == event.endpoint_id,
+        col(Event.subject) == event.subject,
+        col(Event.standing) == Standing.READY,
+        _is_sample if event.origin == Origin.SAMPLE else ~_is_sample,
+    )
+
+
 def _returns(session: Session, event: Event) -> Iterator[Later]:
-    """The buyer's later sales or starts, the latest first. No index knows buyers: what is older is not read."""
+    """The buyer's later sales or starts, the latest first, whichever of them came in before this event."""
     name = RETURNS.get(event.type)
     if name is None or event.subject is None:
         return
     found = (
         select(Event)
-        .where(
-            Event.merchant_id == event.merchant_id,
-            Event.type == name,
-            col(Event.id) > event.id,
-            Event.endpoint_id == event.endpoint_id,
-            Event.subject == event.subject,
-            Event.standing == Standing.READY,
-            _is_sample if event.origin == Origin.SAMPLE else ~_is_sample,
-            col(Event.occurred_at) > event.occurred_at,
-        )
-        .order_by(col(Event.id).desc())
+        .where(*of_the_buyer(event), Event.type == name, col(Event.occurred_at) > event.occurred_at)
+        .order_by(col(Event.occurred_at).desc(), col(Event.id).desc())
         .limit(_MOST_RETURNS)
     )
     for later in session.exec(found):
-        reading = _read(later)
+        reading = read_again(later)
         if reading.payload is not None:
-            yield Later(reading.payload, later.occurred_at, _memory(session, later, reading))
+            yield Later(reading.payload, later.occurred_at, memory_of(session, later, reading))
 
 
-def _day(session: Session, merchant_id: int, at: datetime, now: datetime) -> str:
+def day_of(session: Session, merchant_id: int, at: datetime, now: datetime) -> str:
+    """The day on the merchant's calendar, such as "24 July"; with the year if that is not the present one."""
     zone = ZoneInfo(session.get_one(Merchant, merchant_id).time_zone)
     there = at.astimezone(zone)
     return f"{there.day} {there:%B}" if there.year == now.astimezone(zone).year else f"{there.day} {there:%B %Y}"

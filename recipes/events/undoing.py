@@ -48,6 +48,18 @@ class Undone:
         return self.beware == _GIVES
 
 
+# By these a right of the buyer's ends or rests. What takes at any other event, such as a tag at a sale, is meant to,
+# whatever else the buyer has.
+ENDINGS = frozenset(
+    {
+        "order.refunded",
+        "customer.subscription.deleted",
+        "customer.subscription.pause",
+        "customer.subscription.updated",
+        "invoice.payment_failed",
+    }
+)
+
 # After these a buyer may have come back, and this event tells of it.
 RETURNS: Mapping[str, str] = MappingProxyType(
     {"order.refunded": "order.completed", "customer.subscription.deleted": "customer.subscription.created"}
@@ -62,6 +74,17 @@ def undone(name: str, payload: Payload, memory: Memory | None, later: Iterable[L
     """
     rule = _RULES.get(name)
     return rule(payload, memory or {}, later) if rule else None
+
+
+def is_over(name: str, payload: Payload, memory: Memory | None) -> bool:
+    """Whether the order or the subscription gives the buyer nothing any more: refunded as a whole, or ended.
+
+    name, payload: of any event about it. memory: what is remembered of it now.
+    """
+    if name.startswith("order."):
+        return refunds.may_be_whole(memory, payload)
+    known = memory or {}
+    return bool(known.get("ended")) or known.get("status") in body.ENDED
 
 
 def _sale(payload: Payload, memory: Memory, later: Iterable[Later]) -> Undone | None:

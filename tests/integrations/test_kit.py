@@ -1,12 +1,13 @@
 """What integrations are declared with: actions, and the reading of errors; and what every integration must hold."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from integrations import INTEGRATIONS, integration
 from integrations.errors import ActionError, Permanent, Temporary, Unsure
-from integrations.kit import Call, Form, Integration, Outcome, action, fields, text
+from integrations.kit import Call, Form, Integration, Kind, Outcome, action, fields, text, validate
 from tests.integrations.calls import call
 
 
@@ -51,6 +52,33 @@ def test_only_a_choice_can_name_what_is_one_at_a_time() -> None:
     """A text is filled in from the event: what it will say is not known when the runs are put in order."""
     with pytest.raises(TypeError, match="greet: one_at_a_time may name choices only"):
         action("Greet someone", repeatable=True, one_at_a_time=("name",))(greet.perform)
+
+
+def test_what_takes_names_what_gives() -> None:
+    """A name that is not there would let it take what something else gives the buyer."""
+    leave = action("Say goodbye", repeatable=True, takes=("greet",))(greet.perform)
+    with pytest.raises(TypeError, match="echo: greet may take only what another action gives"):
+        replace(ECHO, actions=(greet, leave))
+
+
+def test_what_gives_and_what_takes_speak_of_the_same() -> None:
+    """Filled in alike, in whatever case an address is; else what another order gave would not be found."""
+    pairs = [(each, taking, each.action(name)) for each in INTEGRATIONS for taking in each.actions
+             for name in taking.takes]  # fmt: skip
+    assert len(pairs) >= 5
+    for each, taking, giving in pairs:
+        assert giving.rights_of(_filled(giving.form)) == taking.rights_of(_filled(taking.form, "ADA")), each.name
+
+
+def _filled(form: type[Form], who: str = "ada") -> Form:
+    """A form of which every text is the same, and every list has it alone."""
+    return form(**{spec.name: who for spec in fields(form) if spec.kind is not Kind.TOGGLE})
+
+
+def test_nothing_is_told_by_a_form_that_does_not_say_whom_it_is_about() -> None:
+    """Two buyers without a Discord ID are not the same one."""
+    give = integration("discord").action("give_role")
+    assert give.rights_of(validate(give.form, {"server": "1", "role": "2"})) == frozenset()
 
 
 def test_an_action_that_is_gone_fails_with_a_sentence() -> None:

@@ -169,6 +169,23 @@ def test_nor_does_the_claim_of_a_grant_that_waited(kitchen: Kitchen, plans: list
     assert [plan for plan in plans if plan.startswith(("SCAN identity_memory", "SCAN let_through"))] == []
 
 
+def test_nor_does_the_claim_of_what_takes(kitchen: Kitchen, plans: list[str]) -> None:
+    """The buyer's other orders, and what was done for them, are found by the buyer."""
+    number = kitchen.connect("mailchimp")
+    tag = {"audience": "a", "email": "{{ buyer.email }}", "tag": "t"}
+    kitchen.recipe("order.completed", step("mailchimp", "add_tag", number, **tag))
+    kitchen.recipe("order.refunded", step("mailchimp", "remove_tag", number, **tag))
+    kitchen.deliver("order.completed", order(1))
+    kitchen.deliver("order.completed", order(2))
+    kitchen.work()
+    kitchen.deliver("order.refunded", order(1))
+    plans.clear()
+    said = "The buyer also has an order, of 24 July, that gives the same. Nothing was taken."
+    assert [each.too_late for each in kitchen.claim()] == [said]
+    assert any("ix_event_endpoint_id_subject_id" in plan for plan in plans)
+    _assert_none_reads_all(plans)
+
+
 def _assert_none_reads_all(plans: list[str]) -> None:
     assert plans
     whole = [plan for plan in plans if plan.startswith(("SCAN run", "SCAN event")) and " USING " not in plan]
