@@ -15,7 +15,7 @@ from recipes.db import Lock, one_at_a_time
 from recipes.definition import Definition
 from recipes.engine.lanes import lock_of
 from recipes.engine.limits import Pace
-from recipes.engine.standing import too_late
+from recipes.engine.standing import Objection, objection
 from recipes.engine.suspending import suspended
 from recipes.models import (
     DUE_STATES,
@@ -36,7 +36,7 @@ LEASE = timedelta(minutes=2)
 class Claimed:
     """A run that this engine has for itself, with all that it takes to perform its step.
 
-    too_late: why the step is not to be done any more, as sentences; None if it is.
+    objection: why the step is not to be done; None if it is.
     """
 
     run_id: int
@@ -56,7 +56,7 @@ class Claimed:
     connection_id: int | None
     revision: int
     credentials: bytes = field(repr=False)
-    too_late: str | None = None
+    objection: Objection | None = None
 
 
 def claim(
@@ -287,7 +287,7 @@ def _load(session: Session, ids: Sequence[int], now: datetime) -> list[Claimed]:
             connection_id=run.connection_id,
             revision=connection.revision if connection else 0,
             credentials=connection.credentials if connection else b"",
-            too_late=too_late(session, run, event, definition, now=now),
+            objection=objection(session, run, event, definition, now=now),
         )
         for run, event, definition, connection in (
             (run, event, Definition.model_validate(version.definition), connection)

@@ -41,8 +41,8 @@ class Tools:
 class Performed:
     """What came of one try, and where the run goes from here.
 
-    `result` is None when nothing was tried (the conditions did not match, or it was too late). `rest_until` is how
-    long the service asked to be left alone. `request` holds the rendered fields; `answer` is redacted.
+    `result` is None when nothing was tried (the conditions did not match, or something spoke against it). `rest_until`
+    is how long the service asked to be left alone. `request` holds the rendered fields; `answer` is redacted.
     """
 
     claimed: Claimed
@@ -95,8 +95,9 @@ class _Try:
                 verdict = conditions.evaluate(definition.match, definition.conditions, facts)
                 if not verdict.matches:
                     return self._performed(RunState.SKIPPED, verdict.sentence)
-            if self._claimed.too_late:
-                return self._performed(RunState.SKIPPED, self._claimed.too_late)
+            if objection := self._claimed.objection:
+                state = RunState.SKIPPED if objection.is_sure else RunState.UNSURE
+                return self._performed(state, objection.sentence, doubt=self._claimed.doubt)
             app = integration(step.app)
             action = app.action(step.action)
             # Set only here: what fails before this line was certainly not sent.

@@ -1,8 +1,10 @@
 """What a merchant may ask: to run a run again, mark it done, cancel it; to run an event that was kept as late."""
 
+import logging
 from datetime import datetime
 
 from sqlalchemy import exists, func, select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col
 
 from recipes import jobs
@@ -24,6 +26,8 @@ from recipes.models import (
     Standing,
 )
 from recipes.refusal import Refusal
+
+logger = logging.getLogger(__name__)
 
 _RESUMED = (RunState.FAILED, RunState.UNSURE)
 _REPEATED = (RunState.SUCCEEDED, RunState.SKIPPED, RunState.CANCELLED)
@@ -158,8 +162,14 @@ def _look_whether_it_stands(
 
 
 def _still_given(session: Session, event: Event, definition: Definition, now: datetime) -> str | None:
-    said = (still_given(session, event, step, now=now) for step in definition.steps)
-    found = next((each for each in said if each), None)
+    try:
+        said = (still_given(session, event, step, now=now) for step in definition.steps)
+        found = next((each for each in said if each), None)
+    except SQLAlchemyError:
+        raise
+    except Exception:
+        logger.exception("what else gives what event %s takes cannot be told", event.id)
+        found = "We cannot tell what else the buyer has that gives the same."
     return f"{found} Running this again may take access away." if found else None
 
 

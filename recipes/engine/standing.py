@@ -6,6 +6,7 @@ what takes must leave alone what something else gives the buyer.
 """
 
 import logging
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import or_, select
@@ -23,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 # What goes on as soon as its event is there costs no look: nobody leaves before that.
 _AT_ONCE = timedelta(seconds=1)
+_CHOOSE = "Check, then choose: run again, or mark it done."
+_UNCLEAR_GIFT = f"We cannot tell whether the buyer still has a right to this, so nothing was given. {_CHOOSE}"
+_UNCLEAR_TAKING = f"We cannot tell what else the buyer has that gives this, so nothing was taken. {_CHOOSE}"
 
 
 def let_through(session: Session, event_id: int, run_id: int | None, *, now: datetime) -> None:
@@ -31,8 +35,16 @@ def let_through(session: Session, event_id: int, run_id: int | None, *, now: dat
         session.add(LetThrough(event_id=event_id, run_id=run_id, created_at=now))
 
 
-def too_late(session: Session, run: Run, event: Event, definition: Definition, *, now: datetime) -> str | None:
-    """Why the step that a run is at is not done any more, as sentences; None if it may be.
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """Why a step is not done, as sentences. is_sure: False where it cannot be told, and the merchant has to say."""
+
+    sentence: str
+    is_sure: bool = True
+
+
+def objection(session: Session, run: Run, event: Event, definition: Definition, *, now: datetime) -> Objection | None:
+    """What speaks against the step that a run is at; None if it may be done.
 
     What gives can be too late only where it had to wait: a message is still sent. What takes is always looked at, as
     the new subscription may have begun before the old one's end.
@@ -42,24 +54,25 @@ def too_late(session: Session, run: Run, event: Event, definition: Definition, *
     gives = _gives(step)
     if gives and not has_waited:
         return None
-    said = _said(session, event, step, gives, now)
-    if said is None or _is_let_through(session, run.event_id, run.id):
-        return None
-    # An earlier try may have done it, if the service took it and its answer was lost.
-    if run.attempt > 1:
-        return f"{said} It was not tried again."
-    return f"{said} {'Nothing was given.' if gives else 'Nothing was taken.'}"
+    found = _look(session, run, event, step, gives, now)
+    return None if found is None or _is_let_through(session, run.event_id, run.id) else found
 
 
-def _said(session: Session, event: Event, step: Step, gives: bool, now: datetime) -> str | None:
+def _look(session: Session, run: Run, event: Event, step: Step, gives: bool, now: datetime) -> Objection | None:
     try:
-        return taken_since(session, event, now=now) if gives else still_given(session, event, step, now=now)
+        said = taken_since(session, event, now=now) if gives else still_given(session, event, step, now=now)
     except SQLAlchemyError:
         raise
     except Exception:
         # One event that breaks its interpretation must not keep all others from being claimed.
-        logger.exception("whether event %s still stands cannot be told: it is taken to", event.id)
+        logger.exception("whether run %s for event %s may still be done cannot be told: it is held", run.id, event.id)
+        return Objection(_UNCLEAR_GIFT if gives else _UNCLEAR_TAKING, is_sure=False)
+    if said is None:
         return None
+    # An earlier try may have done it, if the service took it and its answer was lost.
+    if run.attempt > 1:
+        return Objection(f"{said} It was not tried again.")
+    return Objection(f"{said} {'Nothing was given.' if gives else 'Nothing was taken.'}")
 
 
 def _gives(step: Step) -> bool:

@@ -1,11 +1,13 @@
 """Whether what a run is about has been undone since. Quick however many events there are."""
 
+import logging
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col, select
 
 from recipes.events.reading import Reading, read
@@ -13,18 +15,34 @@ from recipes.events.undoing import RETURNS, Later, Undone, undone
 from recipes.intake import memory_name
 from recipes.models import Event, IdentityMemory, Merchant, Origin, Standing
 
+logger = logging.getLogger(__name__)
+
 _MOST_RETURNS = 20
+_UNCLEAR = "We cannot tell whether this was undone since. Running this again may give access back, or take it away."
 _is_sample = col(Event.origin) == Origin.SAMPLE
 
 
 def undone_since(session: Session, event: Event, *, now: datetime) -> str | None:
-    """What has undone the event since and what running it again may do, as sentences; None if it stands."""
-    found = _look(session, event)
+    """What has undone the event since and what running it again may do, as sentences; None if it stands.
+
+    Says so, too, where it cannot be told.
+    """
+    try:
+        found = _look(session, event)
+    except SQLAlchemyError:
+        raise
+    except Exception:
+        # Whoever asks has others to look after, and the merchant can decide.
+        logger.exception("whether event %s was undone since cannot be told", event.id)
+        return _UNCLEAR
     return f"{_sentence(session, event, found, now)} {found.beware}" if found else None
 
 
 def taken_since(session: Session, event: Event, *, now: datetime) -> str | None:
-    """What has since taken from the buyer what the event gave, as a sentence; None if nothing has."""
+    """What has since taken from the buyer what the event gave, as a sentence; None if nothing has.
+
+    Raises whatever an event or a memory meets that makes no sense.
+    """
     found = _look(session, event)
     return _sentence(session, event, found, now) if found and found.took else None
 

@@ -164,7 +164,9 @@ def test_nor_does_the_claim_of_a_grant_that_waited(kitchen: Kitchen, plans: list
     kitchen.deliver("order.refunded", order(1))
     kitchen.later(seconds=2)
     plans.clear()
-    assert [each.too_late for each in kitchen.claim()] == ["This order was refunded on 24 July. Nothing was given."]
+    assert [each.objection and each.objection.sentence for each in kitchen.claim()] == [
+        "This order was refunded on 24 July. Nothing was given."
+    ]
     _assert_none_reads_all(plans)
     assert [plan for plan in plans if plan.startswith(("SCAN identity_memory", "SCAN let_through"))] == []
 
@@ -181,7 +183,7 @@ def test_nor_does_the_claim_of_what_takes(kitchen: Kitchen, plans: list[str]) ->
     kitchen.deliver("order.refunded", order(1))
     plans.clear()
     said = "The buyer also has an order, of 24 July, that gives the same. Nothing was taken."
-    assert [each.too_late for each in kitchen.claim()] == [said]
+    assert [each.objection and each.objection.sentence for each in kitchen.claim()] == [said]
     assert any("ix_event_endpoint_id_subject_id" in plan for plan in plans)
     _assert_none_reads_all(plans)
 

@@ -4,11 +4,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlmodel import select
+from sqlmodel import col, select
 
 from recipes import engine as runs
 from recipes.db import transaction
-from recipes.models import Connection, Origin, Recipe, RunState
+from recipes.models import Connection, IdentityMemory, Origin, Recipe, RunState
 from tests.conftest import both_databases
 from tests.integrations.vendor import Vendor, answer
 from tests.recipes.engine.kitchen import Kitchen, order, step
@@ -258,6 +258,27 @@ def test_the_merchants_word_takes_it(kitchen: Kitchen, mailchimp: Vendor) -> Non
     kitchen.later(minutes=1)
     kitchen.work()
     assert _last(kitchen)[0] == RunState.SUCCEEDED
+    assert _tags(mailchimp)[-1] == ("member", False)
+
+
+@pytest.mark.usefixtures("connection")
+def test_what_cannot_be_told_is_left_to_the_merchant(kitchen: Kitchen, mailchimp: Vendor) -> None:
+    """Nothing is taken by mistake, and nobody else's run waits."""
+    _deliver(kitchen, CREATED, "old")
+    _deliver(kitchen, CREATED, "new")
+    kitchen.work()
+    with transaction(kitchen.engine) as session:
+        memory = session.exec(select(IdentityMemory).where(col(IdentityMemory.about).contains("new"))).one()
+        memory.memory = {"status": []}
+    _deliver(kitchen, DELETED, "old")
+    kitchen.deliver(CREATED, sample(CREATED, customer={"email": "joe@example.com"}))
+    kitchen.work()
+    assert kitchen.states()[-2:] == [RunState.UNSURE, RunState.SUCCEEDED]
+    assert "so nothing was taken" in kitchen.runs()[2].outcome
+    with pytest.raises(runs.UndoneSince, match="We cannot tell what else the buyer has"):
+        kitchen.run_again(3)
+    kitchen.run_again(3, all_the_same=True)
+    kitchen.work()
     assert _tags(mailchimp)[-1] == ("member", False)
 
 

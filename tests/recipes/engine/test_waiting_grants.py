@@ -117,8 +117,8 @@ def test_what_a_paused_connection_held_gives_nothing(kitchen: Kitchen, mailchimp
     assert sorted(kitchen.states()) == [RunState.SKIPPED, RunState.SUCCEEDED, RunState.SUCCEEDED]
 
 
-def test_a_memory_that_makes_no_sense_keeps_nobody_else_from_being_claimed(kitchen: Kitchen) -> None:
-    """A claim is for all: were it to fail, nothing would be done for anyone any more."""
+def test_a_memory_that_makes_no_sense_holds_its_own_run_alone(kitchen: Kitchen, mailchimp: Vendor) -> None:
+    """A claim is for all: were it to fail, nothing would be done for anyone any more. The merchant decides."""
     _grant(kitchen, kitchen.connect("mailchimp"))
     kitchen.deliver("order.completed", order(1))
     kitchen.deliver("order.refunded", _refund())
@@ -127,6 +127,13 @@ def test_a_memory_that_makes_no_sense_keeps_nobody_else_from_being_claimed(kitch
         memory = session.exec(select(IdentityMemory).where(IdentityMemory.about.contains("order_1"))).one()  # type: ignore[attr-defined]
         memory.memory = {**memory.memory, "refunded_at": "the other day"}
     kitchen.later(minutes=1)
+    kitchen.work()
+    assert kitchen.states() == [RunState.UNSURE, RunState.SUCCEEDED]
+    assert _outcomes(kitchen)[0][1].startswith("We cannot tell whether the buyer still has a right to this, so nothing")
+    assert _statuses(mailchimp) == ["active"]
+    with pytest.raises(runs.UndoneSince, match="We cannot tell whether this was undone since"):
+        kitchen.run_again(1)
+    kitchen.run_again(1, all_the_same=True)
     kitchen.work()
     assert kitchen.states() == [RunState.SUCCEEDED] * 2
 
