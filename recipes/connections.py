@@ -14,7 +14,7 @@ from integrations.errors import Unauthorized
 from recipes import engine as runs
 from recipes.clients import ClientCache
 from recipes.db import Lock, one_at_a_time, reading, transaction
-from recipes.definition import Definition
+from recipes.definition import readable
 from recipes.models import OPEN_STATES, Connection, ConnectionState, Recipe, RecipeVersion, Run, among
 from recipes.refusal import Refusal
 from recipes.settings import Settings
@@ -141,7 +141,8 @@ def recipes_using(session: Session, merchant_id: int, connection_id: int) -> lis
     return [
         recipe
         for recipe, version in session.exec(in_use)
-        if any(step.connection_id == connection_id for step in Definition.model_validate(version.definition).steps)
+        if (definition := readable(version.definition))
+        and any(step.connection_id == connection_id for step in definition.steps)
     ]
 
 

@@ -1,8 +1,9 @@
 """What a recipe does, as it is saved: plain models that become JSON and back."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 
 class _Saved(BaseModel):
@@ -38,3 +39,15 @@ class Definition(_Saved):
     match: Literal["all", "any"] = "all"
     conditions: list[Condition] = Field(default_factory=list)
     steps: list[Step] = Field(min_length=1)
+
+
+# What is said of a run whose recipe is stored and cannot be read.
+UNREADABLE = "This recipe cannot be read any more, and nothing was done. Set it up and save it, then run this again."
+
+
+def readable(stored: Mapping[str, Any]) -> Definition | None:
+    """A stored definition; None if it is none any more, as after a change of release. Nobody else waits for that."""
+    try:
+        return Definition.model_validate(stored)
+    except ValidationError:
+        return None

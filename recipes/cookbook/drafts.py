@@ -8,7 +8,7 @@ from typing import Any, Literal
 from sqlmodel import Session, col, select
 
 from recipes import connections
-from recipes.definition import Condition, Definition
+from recipes.definition import Condition, Definition, readable
 from recipes.models import Recipe, RecipeVersion, RunsOn
 from recipes.prebuilt import PREBUILT
 
@@ -113,8 +113,17 @@ def find_recipe(session: Session, merchant_id: int, recipe: int | str) -> Recipe
 
 
 def definition_of(session: Session, recipe: Recipe) -> Definition:
-    """A recipe's definition in the version in use."""
-    return Definition.model_validate(version_of(session, recipe).definition)
+    """A recipe's definition in the version in use; as it is shipped where that cannot be read any more."""
+    return readable(version_of(session, recipe).definition) or _as_shipped(recipe)
+
+
+def _as_shipped(recipe: Recipe) -> Definition:
+    prebuilt = PREBUILT.get(recipe.prebuilt or "")
+    if prebuilt is None:
+        return Definition.model_construct(event=recipe.event_type, steps=[])
+    return Definition(
+        event=prebuilt.event, match=prebuilt.match, conditions=list(prebuilt.conditions), steps=list(prebuilt.steps)
+    )
 
 
 def version_of(session: Session, recipe: Recipe) -> RecipeVersion:

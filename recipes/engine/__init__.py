@@ -3,11 +3,12 @@
 A clock (`recipes/clocks/`) decides who calls these and when; the run table is the truth.
 """
 
-from recipes.engine.claiming import LEASE, Claimed, active_among, claim, connections_due
+from recipes.engine.claiming import LEASE, active_among, claim, connections_due
 from recipes.engine.fanning_out import fan_out, has_events, has_work
 from recipes.engine.holding import hold, refused_reason, release
 from recipes.engine.kept import has_kept_work, make_kept_runs
 from recipes.engine.limits import Limits, SharedLimits
+from recipes.engine.loading import Claimed
 from recipes.engine.performing import Performed, Tools, ever_barer, perform
 from recipes.engine.recovering import extend_leases, mend_due_times, recover
 from recipes.engine.requests import (

@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -12,51 +11,21 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from recipes.db import Lock, one_at_a_time
-from recipes.definition import Definition
 from recipes.engine.lanes import lock_of
 from recipes.engine.limits import Pace
-from recipes.engine.standing import Objection, objection
+from recipes.engine.loading import Claimed, load
 from recipes.engine.suspending import suspended
 from recipes.models import (
     DUE_STATES,
     OPEN_STATES,
     Connection,
     ConnectionState,
-    Event,
-    RecipeVersion,
     Run,
     RunState,
     among,
 )
 
 LEASE = timedelta(minutes=2)
-
-
-@dataclass(frozen=True)
-class Claimed:
-    """A run that this engine has for itself, with all that it takes to perform its step.
-
-    objection: why the step is not to be done; None if it is.
-    """
-
-    run_id: int
-    merchant_id: int
-    event_id: int
-    event_type: str
-    subject: str | None
-    body: bytes = field(repr=False)
-    is_test: bool
-    occurred_at: datetime
-    received_at: datetime
-    definition: Definition = field(repr=False)
-    step: int
-    attempt: int
-    doubt: bool
-    lease: str
-    connection_id: int | None
-    revision: int
-    credentials: bytes = field(repr=False)
-    objection: Objection | None = None
 
 
 def claim(
@@ -111,7 +80,7 @@ def claim(
         .returning(col(Run.id))
     )
     ids = session.execute(claimed, execution_options={"synchronize_session": False}).scalars().all()
-    return _load(session, ids, now)
+    return load(session, ids, now)
 
 
 def _under_way(session: Session, only: Collection[int | None] | None) -> Sequence[tuple[int | None, str]]:
@@ -256,41 +225,3 @@ def _heads(has_connection: bool, locks: int, passes_over: bool) -> Any:
         .order_by(col(Run.order_at), col(Run.event_id), col(Run.id))
         .limit(bindparam("room"))
     )
-
-
-def _load(session: Session, ids: Sequence[int], now: datetime) -> list[Claimed]:
-    found = session.execute(
-        select(Run, Event, RecipeVersion, Connection)
-        .join(Event, col(Event.id) == col(Run.event_id))
-        .join(RecipeVersion, col(RecipeVersion.id) == col(Run.version_id))
-        .outerjoin(Connection, col(Connection.id) == col(Run.connection_id))
-        .where(col(Run.id).in_(ids))
-        .order_by(col(Run.order_at), col(Run.event_id), col(Run.id))
-        .execution_options(populate_existing=True)
-    ).all()
-    return [
-        Claimed(
-            run_id=run.id,
-            merchant_id=run.merchant_id,
-            event_id=event.id,
-            event_type=event.type,
-            subject=event.subject,
-            body=event.body,
-            is_test=event.is_test,
-            occurred_at=event.occurred_at,
-            received_at=event.received_at,
-            definition=definition,
-            step=run.step,
-            attempt=run.attempt,
-            doubt=run.doubt,
-            lease=run.lease,
-            connection_id=run.connection_id,
-            revision=connection.revision if connection else 0,
-            credentials=connection.credentials if connection else b"",
-            objection=objection(session, run, event, definition, now=now),
-        )
-        for run, event, definition, connection in (
-            (run, event, Definition.model_validate(version.definition), connection)
-            for run, event, version, connection in found
-        )
-    ]

@@ -1,5 +1,6 @@
 """A run for every recipe that was on when an event came."""
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from sqlmodel import Session, col
 
 from recipes import jobs
 from recipes.db import Lock, one_at_a_time
-from recipes.definition import Definition
+from recipes.definition import UNREADABLE, Definition, readable
 from recipes.engine.keeping import was_on
 from recipes.engine.lanes import lane_of
 from recipes.engine.suspending import suspended
@@ -30,6 +31,9 @@ from recipes.models import (
     among,
 )
 
+logger = logging.getLogger(__name__)
+
+_NO_PLACE = "Something unexpected happened before anything was done. Look at the recipe, then run this again."
 _EVENT = Event.__table__  # type: ignore[attr-defined]
 _TO_FAN_OUT = (
     _EVENT.c.id,
@@ -44,11 +48,11 @@ _TO_FAN_OUT = (
 
 @dataclass(frozen=True)
 class Cook:
-    """A recipe with the version in use, and when it was off lately."""
+    """A recipe with the version in use, and when it was off lately. definition: None if it cannot be read any more."""
 
     recipe: Recipe
     version_id: int
-    definition: Definition
+    definition: Definition | None
     off: Sequence[OffPeriod] = ()
 
 
@@ -127,14 +131,14 @@ def _cooks(session: Session, merchants: Iterable[int], oldest: datetime) -> Mapp
     ).all()
     cooks: dict[tuple[int, str], list[Cook]] = defaultdict(list)
     for recipe, version in found:
-        definition = Definition.model_validate(version.definition)
-        cooks[recipe.merchant_id, recipe.event_type].append(Cook(recipe, version.id, definition, off[recipe.id]))
+        cook = Cook(recipe, version.id, readable(version.definition), off[recipe.id])
+        cooks[recipe.merchant_id, recipe.event_type].append(cook)
     return cooks
 
 
-def paused_among(session: Session, definitions: Iterable[Definition]) -> set[int]:
+def paused_among(session: Session, definitions: Iterable[Definition | None]) -> set[int]:
     """Those of the connections that the definitions begin with which are paused."""
-    used = {definition.steps[0].connection_id for definition in definitions}
+    used = {definition.steps[0].connection_id for definition in definitions if definition}
     # Locked, in their order: whoever pauses or reconnects one meanwhile comes after, and finds the runs made here.
     found = session.execute(
         select(col(Connection.id), col(Connection.state))
@@ -151,22 +155,36 @@ def takes(recipe: Recipe, event: Any) -> bool:
 
 
 def run_of(event: Any, cook: Cook, paused: set[int], now: datetime) -> dict[str, Any]:
-    """The row of a new run, at its first step; held if that step's connection is `paused`."""
-    step = cook.definition.steps[0]
-    return {
+    """The row of a new run, at its first step; held if that step's connection is `paused`.
+
+    One that cannot be made has failed as soon as it is there: the merchant sees it, and all others go on.
+    """
+    row = {
         "merchant_id": event.merchant_id,
         "event_id": event.id,
         "recipe_id": cook.recipe.id,
         "version_id": cook.version_id,
         "again": 0,
-        "connection_id": step.connection_id,
-        "lane": lane_of(step, subject=event.subject, event_id=event.id),
+        "connection_id": None,
+        "lane": f"none:0:#{event.id}",
         "order_at": event.occurred_at,
-        "state": RunState.HELD if step.connection_id in paused else RunState.QUEUED,
+        "state": RunState.FAILED,
         "step": 0,
         "attempt": 0,
         "doubt": False,
         "due_at": now,
-        "outcome": "",
+        "outcome": UNREADABLE,
         "created_at": now,
+        "finished_at": now,
     }
+    if cook.definition is None:
+        logger.error("recipe %s cannot be read: its run for event %s has failed", cook.recipe.id, event.id)
+        return row
+    step = cook.definition.steps[0]
+    try:
+        lane = lane_of(step, subject=event.subject, event_id=event.id)
+    except Exception:
+        logger.exception("recipe %s has no place for event %s: its run has failed", cook.recipe.id, event.id)
+        return row | {"outcome": _NO_PLACE}
+    state = RunState.HELD if step.connection_id in paused else RunState.QUEUED
+    return row | {"connection_id": step.connection_id, "lane": lane, "state": state, "outcome": "", "finished_at": None}

@@ -9,7 +9,7 @@ from sqlmodel import Session, col
 
 from recipes import jobs
 from recipes.db import Lock, one_at_a_time
-from recipes.definition import Definition
+from recipes.definition import readable
 from recipes.engine.fanning_out import Cook, paused_among, run_of
 from recipes.engine.undone import undone_since
 from recipes.events import EVENT_TYPES, names_that_run
@@ -56,7 +56,7 @@ def make_kept_runs(session: Session, *, now: datetime, limit: int = 25) -> int:
     if found is None:
         return 0
     period, recipe, version = found
-    cook = Cook(recipe, version.id, Definition.model_validate(version.definition))
+    cook = Cook(recipe, version.id, readable(version.definition))
     paused = paused_among(session, [cook.definition])
     events = _next_events(session, recipe, period, LOOK)
     among_them = _kept(recipe, period).where(col(Event.id).in_([event.id for event in events]))
@@ -83,7 +83,7 @@ def make_kept_runs(session: Session, *, now: datetime, limit: int = 25) -> int:
 
 
 def _row(session: Session, event: Any, cook: Cook, paused: set[int], now: datetime) -> dict[str, Any]:
-    row = {**run_of(event, cook, paused, now), "finished_at": None}
+    row = run_of(event, cook, paused, now)
     said = undone_since(session, session.get_one(Event, event.id), now=now)
     if said:
         row |= {"state": RunState.CANCELLED, "outcome": f"Left out: {said}", "finished_at": now}

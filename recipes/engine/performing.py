@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from integrations import integration, kit
 from integrations.errors import ActionError, Permanent, Temporary, Unauthorized, Unsure
 from recipes import conditions, mapping, policy
-from recipes.engine.claiming import Claimed
+from recipes.engine.loading import Claimed
 from recipes.events.facts import facts_of
 from recipes.events.reading import read
 from recipes.models import AttemptResult, RunState

@@ -9,7 +9,7 @@ from sqlmodel import Session, col
 from integrations import integration
 from integrations.errors import Permanent
 from recipes import jobs
-from recipes.definition import Definition
+from recipes.definition import readable
 from recipes.engine.claiming import LEASE
 from recipes.models import DUE_STATES, OPEN_STATES, Attempt, AttemptResult, RecipeVersion, Run, RunState, among
 from recipes.policy import LONGEST_WAIT
@@ -71,7 +71,7 @@ def recover(session: Session, *, now: datetime, only_lease: str | None = None) -
     for run, version in found:
         _record(session, run, now)
         run.state = RunState.QUEUED
-        run.doubt = run.doubt or not _is_repeatable(Definition.model_validate(version.definition), run.step)
+        run.doubt = run.doubt or not _is_repeatable(version, run.step)
         run.outcome = _INTERRUPTED
         if _was_interrupted_often(session, run):
             run.state, run.outcome = RunState.UNSURE, _INTERRUPTED_OFTEN
@@ -94,7 +94,10 @@ def _was_interrupted_often(session: Session, run: Run) -> bool:
     return [(result, number) for result, number in session.execute(latest)] == often
 
 
-def _is_repeatable(definition: Definition, number: int) -> bool:
+def _is_repeatable(version: RecipeVersion, number: int) -> bool:
+    definition = readable(version.definition)
+    if definition is None:
+        return False  # it may have been anything
     step = definition.steps[number]
     try:
         return integration(step.app).action(step.action).repeatable

@@ -8,7 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col
 
 from recipes import jobs
-from recipes.definition import Definition
+from recipes.definition import UNREADABLE, Definition, readable
 from recipes.engine.holding import connection_of
 from recipes.engine.lanes import lane_of
 from recipes.engine.rights import still_given
@@ -89,7 +89,9 @@ def mark_done(session: Session, merchant_id: int, run_id: int, *, now: datetime,
     if run.state != RunState.UNSURE:
         raise RunRequestError("Only a run that we are not sure about can be marked done.")
     version = session.get_one(RecipeVersion, run.version_id)
-    definition = Definition.model_validate(version.definition)
+    definition = readable(version.definition)
+    if definition is None:
+        raise RunRequestError(UNREADABLE)
     goes_on = run.step + 1 < len(definition.steps)
     if goes_on and _look_whether_it_stands(session, run, definition, now, all_the_same):
         let_through(session, run.event_id, run.id, now=now)
@@ -183,11 +185,10 @@ def _find(session: Session, merchant_id: int, run_id: int) -> Run:
 
 def _resume(session: Session, run: Run, now: datetime) -> Run:
     version, definition = _current(session, run.recipe_id)
-    used = Definition.model_validate(session.get_one(RecipeVersion, run.version_id).definition)
-    same_steps = [(step.app, step.action) for step in definition.steps] == [
-        (step.app, step.action) for step in used.steps
-    ]
-    if same_steps:
+    used = readable(session.get_one(RecipeVersion, run.version_id).definition)
+    if used is None and run.step:
+        raise RunRequestError("What this run has done already cannot be told, so it cannot go on.")
+    if used is None or _steps(definition) == _steps(used):
         # The merchant may have mended the recipe first; its steps being the same, the run takes the new version.
         run.version_id = version
     else:
@@ -197,6 +198,10 @@ def _resume(session: Session, run: Run, now: datetime) -> Run:
     _queue(session, run, definition, run.step, now)
     session.flush()
     return run
+
+
+def _steps(definition: Definition) -> list[tuple[str, str]]:
+    return [(step.app, step.action) for step in definition.steps]
 
 
 def _repeat(session: Session, run: Run, now: datetime) -> Run:
@@ -227,7 +232,10 @@ def _current(session: Session, recipe_id: int) -> tuple[int, Definition]:
         .join(Recipe, col(Recipe.id) == col(RecipeVersion.recipe_id))
         .where(col(Recipe.id) == recipe_id, col(RecipeVersion.version) == col(Recipe.version))
     ).one()
-    return version_id, Definition.model_validate(definition)
+    current = readable(definition)
+    if current is None:
+        raise RunRequestError(UNREADABLE)
+    return version_id, current
 
 
 def _queue(session: Session, run: Run, definition: Definition, number: int, now: datetime) -> None:

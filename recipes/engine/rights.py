@@ -17,7 +17,7 @@ from sqlmodel import Session, col, select
 from integrations import integration, kit
 from integrations.errors import Permanent
 from recipes import conditions, mapping
-from recipes.definition import Definition, Step
+from recipes.definition import Definition, Step, readable
 from recipes.engine.undone import day_of, memory_of, of_the_buyer, read_again
 from recipes.events.facts import facts_of
 from recipes.events.identity import about
@@ -94,8 +94,10 @@ def _others(session: Session, event: Event, step: Step, action: kit.Action) -> l
         .limit(_MOST_RUNS)
     ).all()
     versions = select(RecipeVersion).where(col(RecipeVersion.id).in_({run.version_id for run in found}))
-    definitions = {each.id: Definition.model_validate(each.definition) for each in session.exec(versions)}
-    said = [each for run in found for each in _alike(run, definitions[run.version_id], step.app, action)]
+    definitions = {each.id: readable(each.definition) for each in session.exec(versions)}
+    # What cannot be read any more may have given anything: it counts for nothing.
+    known = [(run, definition) for run in found if (definition := definitions[run.version_id])]
+    said = [each for run, definition in known for each in _alike(run, definition, step.app, action)]
     others = {each.step.connection_id for each in said} - {step.connection_id}
     there = set(session.exec(select(Connection.id).where(col(Connection.id).in_(others)))) if others else set()
     return [each for each in said if each.step.connection_id not in there]

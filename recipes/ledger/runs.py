@@ -11,7 +11,7 @@ from sqlmodel import Session, col, select
 from integrations import integration
 from integrations.errors import Permanent
 from recipes import engine
-from recipes.definition import Definition, Step
+from recipes.definition import Step, readable
 from recipes.events import event_type
 from recipes.ledger.pages import Page, page_size
 from recipes.ledger.queueing import Ahead, runs_ahead
@@ -181,11 +181,12 @@ def run_detail(session: Session, merchant_id: int, run_id: int) -> RunDetail | N
         return None
     run, line = row[0], _with_ahead(session, [row])[0]
     version = session.get_one(RecipeVersion, run.version_id)
-    definition = Definition.model_validate(version.definition)
+    definition = readable(version.definition)
+    steps = definition.steps if definition else []
     tried = session.exec(select(Attempt).where(Attempt.run_id == run_id).order_by(col(Attempt.id)))
     return RunDetail(
         line=line,
-        steps=[_step(run, line.state_words, number, step) for number, step in enumerate(definition.steps)],
+        steps=[_step(run, line.state_words, number, step) for number, step in enumerate(steps)],
         attempts=[_attempt(attempt) for attempt in tried],
         was_kept=_was_kept(session, run),
         course=engine.course(session, run),
