@@ -510,7 +510,7 @@ class Attempt(SQLModel, table=True):
 
 
 class LedgerRow(SQLModel, table=True):
-    """A row that the Ledger integration wrote into one of a merchant's own tables."""
+    """A row that the Ledger integration wrote into one of a merchant's own tables. is_test: only for test events."""
 
     __tablename__ = "ledger_row"
     __table_args__ = (
@@ -524,6 +524,7 @@ class LedgerRow(SQLModel, table=True):
     columns: dict[str, str] = Field(sa_column=Column(JSON, nullable=False))
     created_at: datetime = _time()
     updated_at: datetime = _time()
+    is_test: bool = False
 
 
 class Notice(SQLModel, table=True):

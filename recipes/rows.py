@@ -11,12 +11,13 @@ from recipes.models import LedgerRow
 
 
 class MerchantRows:
-    """The rows of one merchant."""
+    """The rows of one merchant. is_test: they are of a test event, and marked until a real one writes them."""
 
-    def __init__(self, engine: Engine, merchant_id: int, now: Callable[[], datetime]) -> None:
+    def __init__(self, engine: Engine, merchant_id: int, now: Callable[[], datetime], is_test: bool = False) -> None:
         self._engine = engine
         self._merchant_id = merchant_id
         self._now = now
+        self._is_test = is_test
 
     def put(self, table: str, key: str, values: Mapping[str, str]) -> bool:
         """Writes the row `key` of `table`; columns not named stay as they were. True if the row is new."""
@@ -37,11 +38,13 @@ class MerchantRows:
                         table=table,
                         key=key,
                         columns=dict(values),
+                        is_test=self._is_test,
                         created_at=now,
                         updated_at=now,
                     )
                 )
                 return True
             row.columns = {**row.columns, **values}
+            row.is_test = row.is_test and self._is_test
             row.updated_at = now
             return False

@@ -89,7 +89,7 @@ class DistributedClock:
         self._lease = uuid.uuid4().hex
         self._tools = runs.Tools(
             clients=clients,
-            rows=lambda merchant_id: MerchantRows(engine, merchant_id, now),
+            rows=lambda merchant_id, is_test: MerchantRows(engine, merchant_id, now, is_test),
             now=now,
             jitter=lambda: random.uniform(-0.2, 0.2),  # noqa: S311 - spreads retries, guards nothing
         )

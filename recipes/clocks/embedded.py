@@ -70,7 +70,7 @@ class EmbeddedClock:
         self._pool = ThreadPoolExecutor(self._most_calls, thread_name_prefix="call")
         self._tools = runs.Tools(
             clients=clients,
-            rows=lambda merchant_id: MerchantRows(engine, merchant_id, now),
+            rows=lambda merchant_id, is_test: MerchantRows(engine, merchant_id, now, is_test),
             now=now,
             jitter=lambda: random.uniform(-0.2, 0.2),  # noqa: S311 - spreads retries, guards nothing
         )

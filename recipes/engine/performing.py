@@ -29,10 +29,13 @@ class Clients(Protocol):
 
 @dataclass(frozen=True)
 class Tools:
-    """What performing needs from outside. `rows` makes the rows of a merchant; `jitter` is in [-0.2, 0.2]."""
+    """What performing needs from outside; `jitter` is in [-0.2, 0.2].
+
+    rows: makes the rows of a merchant, given whether it is for a test event.
+    """
 
     clients: Clients
-    rows: Callable[[int], kit.Rows]
+    rows: Callable[[int, bool], kit.Rows]
     now: Callable[[], datetime]
     jitter: Callable[[], float]
 
@@ -164,7 +167,7 @@ class _Try:
             client=client,
             key=f"pocketwire-{claimed.run_id}-{claimed.step}",
             now=self._started_at,
-            rows=self._tools.rows(claimed.merchant_id),
+            rows=self._tools.rows(claimed.merchant_id, claimed.is_test),
         )
         if claimed.doubt and not action.repeatable:
             self._repeatable = True  # looking is: if the service is busy or away, it is asked again later

@@ -222,7 +222,10 @@ def _troubled_runs(session: Session, merchant_id: int, state: RunState) -> list[
     found = (
         select(Recipe.id, Recipe.title, func.count(), func.max(Run.id))
         .join(Run, col(Run.recipe_id) == col(Recipe.id))
+        .join(Event, col(Event.id) == col(Run.event_id))
         .where(Run.merchant_id == merchant_id, among(col(Run.state), TROUBLED_STATES), Run.state == state)
+        # A sample is looked at by who sends it: nobody waits for what it was to do.
+        .where(col(Event.origin) != Origin.SAMPLE)
         .group_by(col(Recipe.id), col(Recipe.title))
         .order_by(func.max(Run.id).desc())
     )
@@ -256,6 +259,7 @@ def _odd_events(session: Session, merchant_id: int, now: datetime) -> list[Atten
             # Written out: SQLite uses the partial index only for its own words.
             col(Event.standing) == literal_column(f"'{Standing.SUSPICIOUS}'"),
             col(Event.received_at) >= now - RECENT,
+            col(Event.origin) != Origin.SAMPLE,
             ~is_left(),
         )
         .order_by(col(Event.id).desc())

@@ -14,6 +14,7 @@ from recipes.ledger.pages import page_size
 from recipes.models import LedgerRow
 
 KEY_HEADING = "Key"
+TEST_HEADING = "Test event"
 _BATCH = 1_000
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 
@@ -29,12 +30,16 @@ class TableLine:
 
 @dataclass(frozen=True)
 class TableRow:
-    """One row; `cells` are in the order of the table's columns, "" where the row has none."""
+    """One row; `cells` are in the order of the table's columns, "" where the row has none.
+
+    is_test: only test events have written it.
+    """
 
     id: int
     key: str
     cells: Sequence[str]
     updated_at: datetime
+    is_test: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,7 @@ def table(session: Session, merchant_id: int, name: str, before_id: int | None =
         return None
     columns = _columns(session, merchant_id, name)
     shown = [
-        TableRow(row.id or 0, row.key, [row.columns.get(column, "") for column in columns], row.updated_at)
+        TableRow(row.id or 0, row.key, [row.columns.get(column, "") for column in columns], row.updated_at, row.is_test)
         for row in rows[:limit]
     ]
     return Table(name, columns, shown, shown[-1].id if len(rows) > limit else None)
@@ -79,7 +84,7 @@ def table(session: Session, merchant_id: int, name: str, before_id: int | None =
 def table_row(session: Session, merchant_id: int, name: str, row_id: int) -> TableRow | None:
     """One row of a merchant's table, its cells in the order of its own columns; None if there is no such row."""
     row = _find(session, merchant_id, name, row_id)
-    return TableRow(row_id, row.key, list(row.columns.values()), row.updated_at) if row else None
+    return TableRow(row_id, row.key, list(row.columns.values()), row.updated_at, row.is_test) if row else None
 
 
 def delete_row(session: Session, merchant_id: int, name: str, row_id: int) -> bool:
@@ -108,12 +113,20 @@ def table_csv(session: Session, merchant_id: int, name: str) -> Iterator[str]:
     """A merchant's table as CSV, line by line, the oldest row first; only the heading if it has no rows.
 
     Begins with a byte order mark, by which spreadsheet programs tell UTF-8. Text that one would take for a formula
-    gets an apostrophe in front: it was written by buyers.
+    gets an apostrophe in front: it was written by buyers. A last column says which rows only test events wrote, if
+    there are any.
     """
     columns = _columns(session, merchant_id, name)
-    yield "\ufeff" + _csv_line([KEY_HEADING, *columns])
+    has_tests = _has_tests(session, merchant_id, name)
+    yield "\ufeff" + _csv_line([KEY_HEADING, *columns, *([TEST_HEADING] if has_tests else [])])
     for row in _rows(session, merchant_id, name):
-        yield _csv_line([row.key, *(row.columns.get(column, "") for column in columns)])
+        marked = ["test" if row.is_test else ""] if has_tests else []
+        yield _csv_line([row.key, *(row.columns.get(column, "") for column in columns), *marked])
+
+
+def _has_tests(session: Session, merchant_id: int, name: str) -> bool:
+    mine = select(LedgerRow.id).where(LedgerRow.merchant_id == merchant_id, LedgerRow.table == name)
+    return session.exec(mine.where(col(LedgerRow.is_test)).limit(1)).first() is not None
 
 
 def _columns(session: Session, merchant_id: int, name: str) -> list[str]:

@@ -48,7 +48,7 @@ class Past:
         self._limits = runs.Limits()
         self._tools = runs.Tools(
             clients=ClientCache(self._vault, api_base),
-            rows=lambda merchant_id: MerchantRows(self._engine, merchant_id, self.now),
+            rows=lambda merchant_id, is_test: MerchantRows(self._engine, merchant_id, self.now, is_test),
             now=self.now,
             jitter=lambda: 0.0,
         )

@@ -64,7 +64,7 @@ class Terminal:
         engine, settings = self.work.engine, self.work.settings
         tools = runs.Tools(
             clients=ClientCache(self.work.vault, settings.api_base),
-            rows=lambda merchant_id: MerchantRows(engine, merchant_id, self.work.now),
+            rows=lambda merchant_id, is_test: MerchantRows(engine, merchant_id, self.work.now, is_test),
             now=self.work.now,
             jitter=lambda: 0.0,
         )

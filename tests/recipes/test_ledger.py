@@ -234,6 +234,36 @@ def test_failed_runs_are_told_by_recipe_with_the_latest_reason(busy: Kitchen) ->
         assert ledger.needs_attention(session, busy.endpoint.merchant_id, busy.now) == []
 
 
+def test_what_a_sample_met_needs_nobody(kitchen: Kitchen) -> None:
+    """Nobody waits for what it was to do; a real failure of the same recipe is told alone."""
+    kitchen.recipe("order.completed", step("ledger", "put_row", kitchen.connect("ledger"), key="", columns={}))
+    kitchen.deliver("order.completed", order(1), origin=Origin.SAMPLE)
+    kitchen.work()
+    assert kitchen.states() == [RunState.FAILED]
+    with reading(kitchen.engine) as session:
+        assert ledger.needs_attention(session, kitchen.endpoint.merchant_id, kitchen.now) == []
+    kitchen.deliver("order.completed", order(2))
+    kitchen.work()
+    kitchen.deliver("order.completed", order(3), origin=Origin.SAMPLE)
+    kitchen.work()
+    with reading(kitchen.engine) as session:
+        (item,) = ledger.needs_attention(session, kitchen.endpoint.merchant_id, kitchen.now)
+    assert (item.count, item.run_id) == (1, 2)
+
+
+def test_a_row_that_a_sample_writes_is_marked(kitchen: Kitchen) -> None:
+    """What the engine knows of the event is told to the table."""
+    fields = {"table": "Orders", "key": "{{ order.id }}", "columns": {"A": "1"}}
+    kitchen.recipe("order.completed", step("ledger", "put_row", kitchen.connect("ledger"), **fields))
+    kitchen.deliver("order.completed", order(1), origin=Origin.SAMPLE)
+    kitchen.deliver("order.completed", order(2))
+    kitchen.work()
+    with reading(kitchen.engine) as session:
+        table = ledger.table(session, kitchen.endpoint.merchant_id, "Orders")
+    assert table is not None
+    assert {row.key: row.is_test for row in table.rows} == {"order_1": True, "order_2": False}
+
+
 def test_a_paused_connection_says_how_many_runs_wait(kitchen: Kitchen) -> None:
     connection = kitchen.connect("slack")
     kitchen.recipe("order.completed", step("slack", "post_message", connection, channel="C1", text="Hi"))
@@ -349,6 +379,27 @@ def test_a_table_is_shown_newest_first_with_every_column(engine: Engine, rows: i
     ]
     assert first is not None
     assert (len(first.rows), first.next_before_id) == (1, first.rows[0].id)
+
+
+def test_what_only_test_events_wrote_is_marked_until_a_real_one_does(engine: Engine, rows: int) -> None:
+    """A merchant who counts orders leaves them out; a table without any has no column for it."""
+    for_tests = MerchantRows(engine, rows, lambda: NOW, is_test=True)
+    for_tests.put("Orders", "order_1", {"Amount": "5"})
+    for key in ("order_3", "order_4"):
+        for_tests.put("Orders", key, {"Amount": "1"})
+    MerchantRows(engine, rows, lambda: NOW).put("Orders", "order_4", {"Amount": "2"})
+    with reading(engine) as session:
+        table = ledger.table(session, rows, "Orders")
+        lines = "".join(ledger.table_csv(session, rows, "Orders")).removeprefix("\ufeff").splitlines()
+    assert table is not None
+    assert [(row.key, row.is_test) for row in table.rows] == [
+        ("order_4", False),
+        ("order_3", True),
+        ("order_2", False),
+        ("order_1", False),
+    ]
+    assert lines[0] == "Key,Email,Amount,Note,Test event"
+    assert [line for line in lines if line.endswith(",test")] == ["order_3,,1,,test"]
 
 
 def test_a_table_as_csv_holds_every_row_and_no_formula(engine: Engine, rows: int) -> None:

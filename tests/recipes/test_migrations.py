@@ -189,7 +189,7 @@ def test_postgresql_gets_the_same_tables_with_room_for_large_numbers(postgresql:
     """From empty and without drift. A serial column's sequence ends at 2^31 unless it is told otherwise."""
     with postgresql.empty_database() as url:
         engine = open_database(url)
-        assert migrate(engine)[-1] == "0008"
+        assert migrate(engine)
         assert schema_of(engine) is Schema.CURRENT
         with engine.connect() as connection:
             context = MigrationContext.configure(

@@ -230,6 +230,16 @@ def test_ledger_table_and_its_csv(engine: Engine, owner: Browser, world: World) 
     assert owner.get("/ledger/table?name=Nothing").status_code == 404
 
 
+def test_a_row_of_a_test_event_is_marked(engine: Engine, owner: Browser, world: World) -> None:
+    """As in Activity."""
+    page = "/ledger/table?name=Orders"
+    assert ">Test<" not in owner.get(page).text
+    with transaction(engine) as session:
+        session.get_one(LedgerRow, world.row_id).is_test = True
+    assert ">Test<" in owner.get(page).text
+    assert ">Test<" in owner.get(f"/ledger/rows/{world.row_id}/delete?name=Orders").text
+
+
 def test_a_table_may_have_any_name(engine: Engine, owner: Browser, world: World) -> None:
     """A recipe may name it after a product, such as “UI kit / Icons”."""
     name = "UI kit / Icons #1? ü"

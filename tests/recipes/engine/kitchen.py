@@ -47,7 +47,7 @@ class Kitchen:
         self._vault = vault
         self._tools = runs.Tools(
             clients=clients or ClientCache(vault, api_base),
-            rows=lambda merchant_id: MerchantRows(engine, merchant_id, lambda: self.now),
+            rows=lambda merchant_id, is_test: MerchantRows(engine, merchant_id, lambda: self.now, is_test),
             now=lambda: self.now,
             jitter=lambda: 0.0,
         )
