@@ -8,7 +8,7 @@ import gspread
 import requests
 from google.auth.exceptions import RefreshError, TransportError
 from google.auth.transport.requests import AuthorizedSession, Request
-from gspread.urls import DRIVE_FILES_API_V3_URL, SPREADSHEET_DRIVE_URL
+from gspread.urls import DRIVE_FILES_API_V3_URL
 from pydantic import SecretStr, field_validator
 
 from integrations.deadline import TIMEOUTS, Timeouts, limited
@@ -207,7 +207,7 @@ def put_row(call: Call, form: Row) -> Outcome:
     worksheet = Worksheet(call.client, form.spreadsheet, form.worksheet)
     is_new = worksheet.put(form.key_column, form.key, form.columns)
     done = "added to" if is_new else "updated in"
-    return Outcome(f"Row {form.key} {done} {form.worksheet}.", link=SPREADSHEET_DRIVE_URL % form.spreadsheet)
+    return Outcome(f"Row {form.key} {done} {form.worksheet}.")
 
 
 integration = Integration(

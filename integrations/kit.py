@@ -90,7 +90,6 @@ class Outcome:
     """What an action did. `sentence` is for the merchant ("Posted to #reviews."), `detail` for the run's log."""
 
     sentence: str
-    link: str | None = None
     detail: str = ""
 
 

@@ -60,7 +60,9 @@ def _check_name(name: str, known: Iterable[str], where: str) -> None:
         return
     if name.startswith(API_BASE):
         # Imported only where it is needed: the services' clients would keep the receiver from starting at once.
-        known = [API_BASE + each.name.upper() for each in import_module("integrations").INTEGRATIONS]
+        # One without credentials, as the Ledger, calls nothing.
+        declared = import_module("integrations").INTEGRATIONS
+        known = [API_BASE + each.name.upper() for each in declared if each.credentials.model_fields]
     if name in known:
         return
     # What all begin with, or end with in README, makes nothing alike.

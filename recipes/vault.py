@@ -75,10 +75,6 @@ class Vault:
         """
         return hmac.digest(self._deriving, place.bytes(), "sha256").hex()
 
-    def is_current(self, sealed: bytes) -> bool:
-        """Whether a value is sealed with the key in use; if not, seal it anew."""
-        return self._parts(sealed)[0] == self._newest
-
     @staticmethod
     def _parts(sealed: bytes) -> tuple[bytes, bytes, bytes]:
         if sealed[:1] != _VERSION or len(sealed) < 1 + _KEY_NAME_LENGTH + _NONCE_LENGTH + 16:

@@ -177,5 +177,5 @@ def condition_rows(draft: cookbook.Draft) -> list[Condition]:
 
 
 def facts_to_choose(event: EventType) -> list[tuple[str, str, str]]:
-    """The facts a condition or a field may name: name, label, kind. Private ones are not offered."""
-    return [(fact.name, fact.label, fact.kind) for fact in event.facts if not fact.private]
+    """The facts a condition or a field may name: name, label, kind."""
+    return [(fact.name, fact.label, fact.kind) for fact in event.facts]

@@ -99,8 +99,6 @@ def _row(condition: Condition, facts: Mapping[str, Any]) -> tuple[str, bool]:
 
 
 def _what_it_was(fact: Fact | None, written: str) -> str:
-    if fact and fact.private:
-        return "it was not"
     if not written:
         return "the event does not say"
     shown = written if len(written) <= _LONGEST_SHOWN else f"{written[:_LONGEST_SHOWN]}…"

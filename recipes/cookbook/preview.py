@@ -1,7 +1,6 @@
 """A look at what a draft would do: its conditions and its fields, filled from a real event or the sample."""
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,8 +14,6 @@ from recipes.cookbook.drafts import Draft, StepDraft
 from recipes.cookbook.recent import example
 from recipes.events import event_type
 from recipes.events.facts import facts_of
-
-PRIVATE = "[kept private]"
 
 
 @dataclass(frozen=True)
@@ -56,28 +53,14 @@ def preview(session: Session, merchant_id: int, draft: Draft, now: datetime) -> 
         return None
     facts = facts_of(draft.event, tried.payload, occurred_at=tried.occurred_at, test_mode=tried.test_mode)
     verdict = conditions.evaluate(draft.match, list(draft.conditions), facts)
-    shown = _without_private(facts, [fact.name for fact in known.facts if fact.private])
     return Preview(
         event_id=tried.event_id,
         occurred_at=tried.occurred_at,
         matches=verdict.matches,
         verdict=verdict.sentence,
         conditions=list(verdict.rows),
-        steps=[_step(step, shown) for step in draft.steps],
+        steps=[_step(step, facts) for step in draft.steps],
     )
-
-
-def _without_private(facts: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """The facts with a word in place of what must not be shown, such as the buyer's self-service link."""
-    shown: dict[str, Any] = deepcopy(dict(facts))
-    for name in names:
-        *groups, last = name.split(".")
-        place: Any = shown
-        for group in groups:
-            place = place.get(group) if isinstance(place, dict) else None
-        if isinstance(place, dict) and place.get(last) is not None:
-            place[last] = PRIVATE
-    return shown
 
 
 def _step(step: StepDraft, facts: Mapping[str, Any]) -> PreviewStep:

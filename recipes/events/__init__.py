@@ -6,10 +6,9 @@ from types import MappingProxyType
 from recipes.events.catalogue import PAYMENTS, PEOPLE, PRODUCTS, RENEWALS, SALES, SUBSCRIPTIONS
 from recipes.events.kinds import EventType, Fact
 
-__all__ = ["EVENT_TYPES", "FAMILIES", "EventType", "Fact", "canonical", "event_type", "names_that_run"]
+__all__ = ["EVENT_TYPES", "EventType", "Fact", "canonical", "event_type", "names_that_run"]
 
 EVENT_TYPES: tuple[EventType, ...] = (*SALES, *PEOPLE, *SUBSCRIPTIONS, *RENEWALS, *PAYMENTS, *PRODUCTS)
-FAMILIES: tuple[str, ...] = tuple(dict.fromkeys(each.family for each in EVENT_TYPES))
 
 _BY_NAME: Mapping[str, EventType] = MappingProxyType({each.name: each for each in EVENT_TYPES})
 _ALIASES: Mapping[str, str] = MappingProxyType({"customer.subscription.paused": "customer.subscription.pause"})

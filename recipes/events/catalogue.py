@@ -12,10 +12,6 @@ _PAYMENT = pick(*_PERSON, "buyer.reference", "payment.")
 _PRODUCT = pick("product.id", "product.name", "product.price", "product.price_text", "product.price_known",
                 "product.currency")  # fmt: skip
 
-_FOUND = "A missed delivery can be found through the API."
-_STATE_FOUND = "A missed change can be found through the API, unless it was undone before we looked."
-_NOT_FOUND = "A missed delivery cannot be found."
-
 SALES = (
     EventType(
         name="order.completed",
@@ -24,7 +20,6 @@ SALES = (
         sentence="A buyer paid for a one-time product.",
         when="someone buys a product",
         facts=_SALE,
-        can_be_reconciled=f"{_FOUND} The buyer's name may then be missing.",
     ),
     EventType(
         name="order.refunded",
@@ -33,7 +28,6 @@ SALES = (
         sentence="An order was refunded, in full or in part.",
         when="an order is refunded",
         facts=pick("buyer.", "order.", "refund.", *_SOLD),
-        can_be_reconciled=f"{_FOUND} Several partial refunds of one order may be told apart less well.",
     ),
 )
 
@@ -45,7 +39,6 @@ PEOPLE = (
         sentence="Someone became a customer of the store.",
         when="someone becomes a customer",
         facts=_SALE,
-        can_be_reconciled=f"{_FOUND} The customer's name is then missing.",
     ),
     EventType(
         name="review.created",
@@ -54,7 +47,6 @@ PEOPLE = (
         sentence="A buyer left a review of a product.",
         when="a buyer leaves a review",
         facts=pick(*_PERSON, "review.", "product.id", "product.name"),
-        can_be_reconciled=_FOUND,
     ),
 )
 
@@ -66,7 +58,6 @@ SUBSCRIPTIONS = (
         sentence="A buyer's subscription, or its trial, began.",
         when="a subscription starts",
         facts=_SUBSCRIPTION,
-        can_be_reconciled=_FOUND,
     ),
     EventType(
         name="customer.subscription.updated",
@@ -75,7 +66,6 @@ SUBSCRIPTIONS = (
         sentence="A subscription's plan or state changed: payment overdue, recovered, cancellation scheduled.",
         when="a subscription changes",
         facts=_SUBSCRIPTION,
-        can_be_reconciled=_STATE_FOUND,
     ),
     EventType(
         name="customer.subscription.pause",
@@ -84,7 +74,6 @@ SUBSCRIPTIONS = (
         sentence="A subscription's billing was paused; the buyer keeps access.",
         when="a subscription is paused",
         facts=_SUBSCRIPTION,
-        can_be_reconciled=_STATE_FOUND,
     ),
     EventType(
         name="customer.subscription.resumed",
@@ -93,7 +82,6 @@ SUBSCRIPTIONS = (
         sentence="A paused subscription goes on.",
         when="a subscription is resumed",
         facts=_SUBSCRIPTION,
-        can_be_reconciled=_STATE_FOUND,
     ),
     EventType(
         name="customer.subscription.trial_will_end",
@@ -102,7 +90,6 @@ SUBSCRIPTIONS = (
         sentence="A trial ends in a few days.",
         when="a trial is about to end",
         facts=_SUBSCRIPTION,
-        can_be_reconciled="A missed delivery can be computed from the start and the length of the trial.",
     ),
     EventType(
         name="customer.subscription.deleted",
@@ -111,7 +98,6 @@ SUBSCRIPTIONS = (
         sentence="A subscription is over and with it the buyer's access.",
         when="a subscription ends",
         facts=_SUBSCRIPTION,
-        can_be_reconciled=_FOUND,
     ),
 )
 
@@ -123,7 +109,6 @@ RENEWALS = (
         sentence="A subscription's renewal was charged.",
         when="a renewal is paid",
         facts=_INVOICE,
-        can_be_reconciled="A missed delivery can be found through the API, or told from the next billing date.",
         twin="invoice.paid",
     ),
     EventType(
@@ -133,8 +118,6 @@ RENEWALS = (
         sentence="A subscription's invoice was paid: the same as “Renewal paid”, under another name.",
         when="an invoice is paid",
         facts=_INVOICE,
-        can_be_reconciled="A missed delivery can be found through the API, or told from the next billing date.",
-        offered=False,
         twin="invoice.payment_succeeded",
     ),
     EventType(
@@ -144,7 +127,6 @@ RENEWALS = (
         sentence="A subscription's renewal could not be charged.",
         when="a renewal fails",
         facts=_INVOICE,
-        can_be_reconciled="The first missed failure of a renewal can be found through the API; later tries may not.",
     ),
     EventType(
         name="invoice.created",
@@ -153,8 +135,6 @@ RENEWALS = (
         sentence="An invoice was made for a subscription; it may not be paid yet.",
         when="an invoice is created",
         facts=_INVOICE,
-        can_be_reconciled=_NOT_FOUND,
-        offered=False,
     ),
     EventType(
         name="invoice.upcoming",
@@ -163,8 +143,6 @@ RENEWALS = (
         sentence="A subscription will be renewed soon.",
         when="a renewal is coming up",
         facts=_INVOICE,
-        can_be_reconciled=_NOT_FOUND,
-        offered=False,
     ),
 )
 
@@ -176,8 +154,6 @@ PAYMENTS = (
         sentence="A payment went through. The sale or the renewal it belongs to is told separately.",
         when="a payment goes through",
         facts=_PAYMENT,
-        can_be_reconciled=_NOT_FOUND,
-        offered=False,
     ),
     EventType(
         name="payment_intent.payment_failed",
@@ -186,8 +162,6 @@ PAYMENTS = (
         sentence="A payment did not go through.",
         when="a payment fails",
         facts=_PAYMENT,
-        can_be_reconciled=_NOT_FOUND,
-        offered=False,
     ),
 )
 
@@ -199,8 +173,6 @@ PRODUCTS = (
         sentence="A product was added to the store.",
         when="a product is added",
         facts=_PRODUCT,
-        can_be_reconciled=_FOUND,
-        offered=False,
     ),
     EventType(
         name="product.updated",
@@ -209,8 +181,6 @@ PRODUCTS = (
         sentence="A product's name, price or another detail changed.",
         when="a product changes",
         facts=_PRODUCT,
-        can_be_reconciled=_STATE_FOUND,
-        offered=False,
     ),
     EventType(
         name="product.deleted",
@@ -219,7 +189,5 @@ PRODUCTS = (
         sentence="A product was removed from the store.",
         when="a product is removed",
         facts=_PRODUCT,
-        can_be_reconciled=_FOUND,
-        offered=False,
     ),
 )

@@ -15,13 +15,12 @@ class Fact:
     """One thing that an event can say, under the same name in every event: `buyer.email`.
 
     kind: text is a str, number and money a Decimal (money in major units: 64.99 dollars), time an aware datetime
-    in UTC, yes_no a bool. Any fact is None when the event does not say. private: never shown, logged or offered.
+    in UTC, yes_no a bool. Any fact is None when the event does not say.
     """
 
     name: str
     label: str
     kind: FactKind = "text"
-    private: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +28,6 @@ class EventType:
     """One of the events that Pocketsflow sends.
 
     sentence: what happened. when: completes "When …, …". facts: what it can say besides `payload.…`.
-    can_be_reconciled: whether a delivery that never arrived can be found through the API, as a sentence.
-    offered: worth showing first; the others are low-level, rare or cannot be made good when they are lost.
     twin: the other name under which the same thing is told; of the two only the first to arrive is kept, so recipes
     for either run on it.
     """
@@ -41,8 +38,6 @@ class EventType:
     sentence: str
     when: str
     facts: tuple[Fact, ...]
-    can_be_reconciled: str
-    offered: bool = True
     twin: str | None = None
 
     def sample(self) -> dict[str, Any]:

