@@ -1,6 +1,6 @@
 """Writes a new migration: `python -m recipes.migrations.make "what changes"`, then read it and mend it.
 
-Compares the tables in recipes/models.py with those that the migrations so far make.
+Compares the tables in recipes/models/ with those that the migrations so far make.
 """
 
 import sys
