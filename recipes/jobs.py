@@ -14,15 +14,10 @@ from typing import Any, NamedTuple
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session
 
-from integrations import INTEGRATIONS
 from recipes.db import is_postgresql
 
 FAN_OUT = "fan_out"
 WORK = "work"
-
-
-# Whoever is done with a run takes the connection's next, so more jobs than calls at once would only find it busy.
-MOST_AT_ONCE = max(each.concurrent for each in INTEGRATIONS)
 
 
 class Due(NamedTuple):
@@ -48,11 +43,12 @@ def work_soon(session: Session, due: Iterable[Due], now: datetime) -> None:
     if not is_postgresql(session.connection()):
         return
     begins: Counter[int | None] = Counter()
+    most = _most_at_once()
     made = []
     for each in due:
         if each.at > now:
             made.append(_job(WORK, _given(each.connection_id, each.at), schedule_at=each.at))
-        elif begins[each.connection_id] < MOST_AT_ONCE:
+        elif begins[each.connection_id] < most:
             begins[each.connection_id] += 1
             made.append(_job(WORK, _given(each.connection_id, each.at)))
     _defer(session, made)
@@ -70,6 +66,14 @@ def look_again(session: Session, connection_id: int | None, at: datetime, now: d
             _defer(session, [job])
     except import_module("procrastinate.exceptions").AlreadyEnqueued:
         return
+
+
+@cache
+def _most_at_once() -> int:
+    # Whoever is done with a run takes the connection's next, so more jobs than calls at once would only find it busy.
+    # Imported here: the receiver puts jobs in as well, and the services' clients would keep it from starting at once.
+    most: int = max(each.concurrent for each in import_module("integrations").INTEGRATIONS)
+    return most
 
 
 def _given(connection_id: int | None, at: datetime) -> Mapping[str, Any]:

@@ -25,7 +25,6 @@ from recipes.inbox import Inbox
 from recipes.service import BLOCKING_THREADS, allow_connections
 from recipes.settings import Settings, load_settings
 from recipes.spool import Spool
-from recipes.upkeep import empty_spool
 from recipes.vault import Vault
 from recipes.wake import Waker
 from web.receiver import Receiver, WSGIApp
@@ -100,6 +99,8 @@ def make_application(settings: Settings) -> Receiver:
 def _bring_in_spooled(engine: Engine, settings: Settings) -> None:
     # On SQLite the engine does it. Here it may be on another machine, and this one's spool is only here.
     spool = Spool(settings.spool)
+    # Imported here, in this thread: it brings the services' clients with it, and the receiver does not wait for them.
+    empty_spool = import_module("recipes.upkeep").empty_spool
     while True:
         try:
             empty_spool(engine, spool)

@@ -1,18 +1,16 @@
 """The schema's migrations, run from code: no alembic.ini is needed."""
 
 from enum import Enum
+from importlib import import_module
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util.exc import CommandError
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, inspect, text
 
 from recipes.db import Lock, is_postgresql
 from recipes.migrations.queue import bring_up_queue
 from recipes.refusal import Refusal
+
+_VERSIONS = Path(__file__).parent / "versions"
 
 
 class MigrationError(Refusal):
@@ -30,11 +28,7 @@ class Schema(Enum):
 def schema_of(engine: Engine) -> Schema:
     """How the schema stands; nothing is changed."""
     with engine.connect() as connection:
-        revision = MigrationContext.configure(connection).get_current_revision()
-    if revision is None:
-        return Schema.EMPTY
-    newest = ScriptDirectory.from_config(configuration()).get_current_head()
-    return Schema.CURRENT if revision == newest else Schema.OTHER
+        return _schema_in(connection)
 
 
 def migrate(engine: Engine) -> list[str]:
@@ -42,9 +36,9 @@ def migrate(engine: Engine) -> list[str]:
 
     All in one transaction: if anything fails, the database is as it was. Raises MigrationError.
     """
+    if not is_postgresql(engine) and schema_of(engine) is Schema.CURRENT:
+        return []
     applied: list[str] = []
-    config = configuration()
-    config.attributes["applied"] = applied
     with engine.connect().execution_options(writes=True) as connection:
         is_sqlite = not is_postgresql(connection)
         if is_sqlite:
@@ -55,13 +49,9 @@ def migrate(engine: Engine) -> list[str]:
         with connection.begin():
             if is_postgresql(connection):
                 _wait_for_others(connection)
-            config.attributes["connection"] = connection
-            try:
-                command.upgrade(config, "head")
-            except CommandError as error:
-                raise MigrationError(
-                    "This database was made by another version of Pocketwire, which this one does not know."
-                ) from error
+            if _schema_in(connection) is not Schema.CURRENT:
+                # Imported only now: nearly every start finds all done, and does without Alembic.
+                applied = import_module("recipes.migrations.upgrading").upgrade(connection)
             if not is_sqlite:
                 bring_up_queue(connection)
             if is_sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
@@ -69,14 +59,18 @@ def migrate(engine: Engine) -> list[str]:
     return applied
 
 
-def configuration() -> Config:
-    """Alembic's configuration for this folder."""
-    config = Config()
-    # Alembic reads the option with interpolation: a % in the folder's name has to be doubled.
-    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
-    config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
-    config.set_main_option("path_separator", "os")
-    return config
+def _schema_in(connection: Connection) -> Schema:
+    if not inspect(connection).has_table("alembic_version"):
+        return Schema.EMPTY
+    revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    if revision is None:
+        return Schema.EMPTY
+    return Schema.CURRENT if revision == newest_revision() else Schema.OTHER
+
+
+def newest_revision() -> str:
+    """The revision that this version's tables are of: what its migration's file begins with."""
+    return max(path.name.partition("_")[0] for path in _VERSIONS.glob("[0-9]*.py"))
 
 
 def _wait_for_others(connection: Connection) -> None:

@@ -13,7 +13,8 @@ from sqlmodel import AutoString, SQLModel
 
 from recipes import models  # noqa: F401 - its tables are what is compared
 from recipes.db import UTCDateTime, open_database
-from recipes.migrations import configuration, migrate
+from recipes.migrations import migrate
+from recipes.migrations.upgrading import configuration
 
 
 def make(message: str) -> Path:

@@ -16,7 +16,8 @@ from sqlalchemy import text
 from recipes.chaos.killing import Nursery, VictimFailed
 from recipes.chaos.place import Place
 from recipes.db import open_database
-from recipes.migrations import Schema, configuration, migrate, schema_of
+from recipes.migrations import Schema, migrate, schema_of
+from recipes.migrations.upgrading import configuration
 
 KILLS = 12
 EVENTS = 1_500

@@ -13,12 +13,14 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 from sqlmodel import SQLModel
 
 from recipes import migrations
 from recipes.db import open_database
-from recipes.migrations import MigrationError, Schema, configuration, migrate, schema_of
+from recipes.migrations import MigrationError, Schema, migrate, newest_revision, schema_of
+from recipes.migrations.upgrading import configuration
 from tests.postgresql import PostgreSQL
 
 VERSIONS = Path(migrations.__file__).parent / "versions"
@@ -99,6 +101,11 @@ def test_a_second_time_there_is_nothing_to_do(empty: Engine) -> None:
     migrate(empty)
     assert schema_of(empty) is Schema.CURRENT
     assert migrate(empty) == []
+
+
+def test_the_newest_revision_is_the_one_that_alembic_ends_with() -> None:
+    """It is told by the files' names, without Alembic: a start that finds nothing to do does not import it."""
+    assert newest_revision() == ScriptDirectory.from_config(configuration()).get_current_head()
 
 
 def test_recipes_and_what_refers_to_them_survive_the_copy_of_their_table(empty: Engine) -> None:
