@@ -71,8 +71,8 @@ def memory(process: int) -> Mapping[str, tuple[float, float]]:
     """Resident megabytes of a process and of those that it started, by what they are: (proportional, all of it)."""
     found: dict[str, tuple[float, float]] = {}
     for number in (process, *_children(process)):
-        words = Path(f"/proc/{number}/cmdline").read_bytes()
-        name = "supervisor" if number == process else "engine" if b"recipes.engine_process" in words else "web"
+        command = Path(f"/proc/{number}/comm").read_text().strip()
+        name = "supervisor" if number == process else "engine" if command == "engine" else "web"
         told = Path(f"/proc/{number}/smaps_rollup").read_text()
         pss, rss = (int(re.search(rf"^{each}:\s+(\d+)", told, re.MULTILINE)[1]) for each in ("Pss", "Rss"))  # type: ignore[index]
         before = found.get(name, (0.0, 0.0))

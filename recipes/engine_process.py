@@ -16,7 +16,6 @@ from typing import Any
 from recipes.clients import ClientCache
 from recipes.clocks.embedded import EmbeddedClock
 from recipes.db import open_database
-from recipes.logs import set_up_logging
 from recipes.mail import Mailer
 from recipes.refusal import Refusal
 from recipes.settings import Settings, load_settings
@@ -24,8 +23,7 @@ from recipes.sign_of_life import SignOfLife
 from recipes.vault import Vault
 from recipes.wake import WakePipe
 
-# Not by __name__: this is also what Python is told to run.
-logger = logging.getLogger("recipes.engine_process")
+logger = logging.getLogger(__name__)
 
 
 class AlreadyRunning(Refusal):
@@ -120,10 +118,11 @@ def run_worker(settings: Settings, parent: int | None = None, **given: Any) -> N
         database.dispose()
 
 
-if __name__ == "__main__":
-    set_up_logging()
+def work_for(parent: int) -> None:
+    """What the engine's process does: on either database, for the process `parent`, with the environment's settings."""
     try:
-        found = load_settings()
-        (run_worker if found.is_postgresql else run_engine)(found, int(sys.argv[1]))
+        settings = load_settings()
+        (run_worker if settings.is_postgresql else run_engine)(settings, parent)
     except Refusal as error:
-        sys.exit(f"The engine cannot start: {error}")
+        logger.error("the engine cannot start: %s", error)
+        sys.exit(1)

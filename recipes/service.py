@@ -1,24 +1,24 @@
 """The service's lasting process: the web side under Granian and the engine beside it, both kept alive.
 
-`pocketwire serve` turns into it once all is set up. It stays for as long as the service does, so it imports little:
-neither the database nor the settings. `lint-imports` holds this.
+`pocketwire serve` is this process once all is set up. Both sides are forked from it, and share the memory of what was
+imported by then; so it opens nothing that they would share as well, neither a database nor a thread but its own.
 """
 
 import fcntl
+import gc
 import logging
+import multiprocessing
 import os
 import resource
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any, NoReturn
+from typing import Any
 
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
@@ -26,12 +26,11 @@ from granian.log import LogLevels
 from granian.server import Server
 
 from recipes.addresses import bind_text
-from recipes.logs import set_up_logging
+from recipes.forking import Forked
 from recipes.refusal import Refusal
 from recipes.sign_of_life import Silence
 
-# Not by __name__: this is also what Python is told to run.
-logger = logging.getLogger("recipes.service")
+logger = logging.getLogger(__name__)
 
 # A body that comes slowly holds one of Granian's threads, and an unused one costs nothing: it is only made when needed.
 BLOCKING_THREADS = 512
@@ -47,10 +46,9 @@ RESTART_SECONDS = 1.0
 SILENT_SECONDS = 60.0
 START_SECONDS = 120.0
 GRACE_SECONDS = 10.0
-# Safe from what lies in the working directory: a web.py or recipes.py there is not ours.
-PYTHON = (sys.executable, "-P", "-m")
-# By name: nothing below `web` imports it.
+# By name: nothing below `web` imports it, and this module neither of the two.
 APPLICATION = "web.wsgi:application"
+ENGINE = "recipes.engine_process:work_for"
 
 
 class EngineKeeper:
@@ -76,24 +74,22 @@ class EngineKeeper:
         self._stopping.set()
         # Only then is it certain which process is the last one.
         self._thread.join()
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
+        self._process.send(signal.SIGTERM)
+        if self._process.wait(STOP_SECONDS) is None:
             logger.warning("the engine did not end in %.0f s: ended by force", STOP_SECONDS)
-            self._process.kill()
+            self._process.send(signal.SIGKILL)
             self._process.wait()
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> Forked:
         self._silence = Silence(self._sign, at_start=START_SECONDS, later=self._silent_seconds)
+        keeper = os.getpid()
         # In a group of its own: Ctrl-C is for this process, which stops the engine when the web side has ended.
-        return subprocess.Popen([*PYTHON, "recipes.engine_process", str(os.getpid())], process_group=0)
+        return Forked("engine", lambda: resolve_name(ENGINE)(keeper))
 
     def _watch(self) -> None:
         while not self._stopping.is_set():
-            try:
-                code = self._process.wait(0.5)
-            except subprocess.TimeoutExpired:
+            code = self._process.wait(0.5)
+            if code is None:
                 if self._silence.is_too_long(time.monotonic()):
                     self._end_hung()
                 continue
@@ -106,11 +102,9 @@ class EngineKeeper:
 
     def _end_hung(self) -> None:
         logger.error("the engine gives no sign of life any more: ending it")
-        self._process.terminate()
-        try:
-            self._process.wait(self._grace_seconds)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
+        self._process.send(signal.SIGTERM)
+        if self._process.wait(self._grace_seconds) is None:
+            self._process.send(signal.SIGKILL)
         # Should even that take long (a disk that does not answer), it is not said twice a second.
         self._silence = Silence(self._sign, at_start=START_SECONDS, later=self._silent_seconds)
 
@@ -119,21 +113,16 @@ class CannotServe(Refusal):
     """The service cannot start here."""
 
 
-def become_service(host: str, port: int, sign: Path | None) -> NoReturn:
-    """Turns this process into the service, and lets go of all it has imported and opened to set it up.
-
-    sign: the file that the engine touches while it is alive; None for a service without one.
-    """
-    sys.stdout.flush()
-    command = [*PYTHON, "recipes.service", host, str(port), *([str(sign)] if sign else [])]
-    os.execv(command[0], command)  # noqa: S606 - no shell is wanted
-
-
 def serve(host: str, port: int, sign: Path | None) -> None:
     """Serves on an IP address and a port until SIGTERM or SIGINT. What is in flight is finished; nothing is lost.
 
     sign: the file that the engine touches while it is alive; without it there is no engine.
     """
+    # Granian's worker is to be forked as well, which is not everywhere what Python does by itself.
+    multiprocessing.set_start_method("fork", force=True)
+    # What is there now stays shared: the collector does not touch it in each process.
+    gc.collect()
+    gc.freeze()
     stopping = threading.Event()
     engine = EngineKeeper(sign) if sign else None
     try:
@@ -150,12 +139,11 @@ def serve(host: str, port: int, sign: Path | None) -> None:
 
 @contextmanager
 def place_held(data_dir: Path, host: str, port: int) -> Iterator[None]:
-    """Holds the data directory for this process, also when it becomes the service.
+    """Holds the data directory for this process and the web side.
 
     Raises CannotServe if another has it, or the address is taken.
     """
     with (data_dir / "service.lock").open("a") as lock:
-        os.set_inheritable(lock.fileno(), True)
         try:
             # The system lets go of it however this process ends.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -239,8 +227,3 @@ def _serve_web(host: str, port: int, end_first: Callable[[], None]) -> bool:
 def _application() -> Any:
     """The web side, made in the server's worker: its own loader would look in the working directory first."""
     return resolve_name(APPLICATION)()
-
-
-if __name__ == "__main__":
-    set_up_logging()
-    serve(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]) if len(sys.argv) > 3 else None)

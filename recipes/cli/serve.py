@@ -1,6 +1,7 @@
 """`pocketwire serve`: the whole service."""
 
 import os
+from importlib import import_module
 from ipaddress import ip_address
 
 import click
@@ -10,7 +11,17 @@ from recipes.addresses import bind_text
 from recipes.cli.workplace import Refused, Workplace
 from recipes.db import open_database, transaction
 from recipes.logs import set_up_logging
-from recipes.service import become_service, place_held
+from recipes.service import place_held
+from recipes.service import serve as serve_both
+
+# What both sides need: imported once the service may start, and before they part, it is there once for both.
+_SHARED = (
+    "recipes.endpoint_cache",
+    "recipes.inbox",
+    "recipes.clocks.embedded",
+    "recipes.connections",
+    "recipes.cookbook",
+)
 
 
 def _ip_address(_context: click.Context, _option: click.Parameter, given: str | None) -> str | None:
@@ -48,7 +59,9 @@ def serve(work: Workplace, host: str | None, port: int | None, no_engine: bool) 
         click.echo(f"Pocketwire serves on {settings.public_url}")
         if token:
             click.echo(f"Make the first account here: {settings.public_url}/first-run/{token}")
-        become_service(*settings.listens_on, None if no_engine else settings.sign_of_life)
+        for each in _SHARED:
+            import_module(each)
+        serve_both(*settings.listens_on, None if no_engine else settings.sign_of_life)
 
 
 def _first_run(work: Workplace) -> str | None:

@@ -51,13 +51,11 @@ def children_of(parent: int) -> dict[str, int]:
     for path in Path("/proc").glob("[0-9]*"):
         try:
             its_parent = re.search(r"^PPid:\s+(\d+)", (path / "status").read_text(), re.MULTILINE)
-            words = (path / "cmdline").read_bytes().split(b"\0")
+            name = (path / "comm").read_text().strip()
         except OSError:
             continue
-        # Where processes are spawned, not forked, Python keeps one of its own that ends with the last of them.
-        is_pythons = any(b"multiprocessing.resource_tracker" in word for word in words)
-        if its_parent and int(its_parent[1]) == parent and not is_pythons:
-            found["engine" if b"recipes.engine_process" in words else "web"] = int(path.name)
+        if its_parent and int(its_parent[1]) == parent:
+            found["engine" if name == "engine" else "web"] = int(path.name)
     return found
 
 

@@ -4,17 +4,16 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from werkzeug.wrappers import Request, Response
 
 from recipes.models import RunState
-from recipes.service import EngineKeeper
-from recipes.settings import Settings
 from tests.integrations.vendor import Vendor
 from tests.recipes.engine.conftest import kitchen, mailchimp, slack
 from tests.recipes.engine.kitchen import Kitchen, order, step
-from tests.service.running import children_of, eventually
+from tests.service.running import Service, eventually
 
 __all__ = ["kitchen", "mailchimp", "slack"]
 
@@ -22,20 +21,21 @@ ADD = "PUT /lists/{list_id}/members/{subscriber_hash}"
 
 
 @pytest.fixture
-def keeper(
-    settings: Settings, kitchen: Kitchen, mailchimp: Vendor, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[EngineKeeper]:
+def keeper(tmp_path: Path, kitchen: Kitchen, mailchimp: Vendor) -> Iterator[Service]:
     """A keeper with its engine, which may be silent for three seconds."""
-    monkeypatch.setenv("POCKETWIRE_DATA_DIR", str(settings.data_dir))
-    monkeypatch.setenv("POCKETWIRE_API_BASE__MAILCHIMP", mailchimp.url)
-    keeper = EngineKeeper(settings.sign_of_life, silent_seconds=3, grace_seconds=0.1)
+    keeper = Service(
+        tmp_path,
+        {"mailchimp": mailchimp.url},
+        command=["tests.service.quick_keeper"],
+        # It is one of the tests' own modules.
+        environment={"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    keeper.launch()
     yield keeper
-    keeper.stop()
+    keeper.end()
 
 
-def test_a_stopped_engine_is_replaced_and_its_run_goes_on(
-    kitchen: Kitchen, keeper: EngineKeeper, mailchimp: Vendor
-) -> None:
+def test_a_stopped_engine_is_replaced_and_its_run_goes_on(kitchen: Kitchen, keeper: Service, mailchimp: Vendor) -> None:
     """It stands still in the middle of a call; nothing but its sign of life tells."""
     called, may_answer = threading.Event(), threading.Event()
 
@@ -51,10 +51,11 @@ def test_a_stopped_engine_is_replaced_and_its_run_goes_on(
     kitchen.recipe("order.completed", step("mailchimp", "add_subscriber", kitchen.connect("mailchimp"), **fields))
     kitchen.deliver("order.completed", order(1))
     assert called.wait(20)
-    hung = children_of(os.getpid())["engine"]
+    hung = keeper.children()["engine"]
     os.kill(hung, signal.SIGSTOP)
     may_answer.set()
     eventually(lambda: kitchen.states() == [RunState.SUCCEEDED], "the run's end")
-    assert children_of(os.getpid())["engine"] != hung
+    assert keeper.children()["engine"] != hung
     assert len(mailchimp.seen(ADD)) == 2
     assert [attempt.result for attempt in kitchen.attempts()] == ["interrupted", "succeeded"]
+    assert keeper.stop() == 0

@@ -1,5 +1,6 @@
 """`pocketwire serve` as an operator sees it: it starts, keeps both sides alive, and stops without losing anything."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -112,18 +113,28 @@ def _is_alive(pid: int) -> bool:
         return False
 
 
-def test_the_process_that_keeps_the_others_is_small(service: Service) -> None:
-    """It stays as long as the service: what was needed to set up, the database and the settings, is gone from it."""
+def test_the_engine_holds_neither_the_place_nor_the_port(service: Service) -> None:
+    """It ends its calls when the service was killed, half a minute perhaps; meanwhile another can start."""
     _account(service)
     service.start()
-    children = eventually(lambda: found if len(found := service.children()) == 2 else None, "two children")
-    eventually(lambda: "pydantic_core" in _mapped(children["web"]), "the web side's start")
-    assert service.process is not None
-    assert "pydantic_core" not in _mapped(service.process.pid)
+    first = eventually(lambda: service.children().get("engine"), "the engine")
+    os.kill(first, signal.SIGKILL)
+    # By now the port is open: the next engine is forked from a process that holds it.
+    eventually(lambda: service.children().get("engine") not in (None, first), "another engine")
+    opened = eventually(
+        lambda: found if "engine.lock" in (found := _opened(service.children()["engine"])) else None,
+        "the engine's lock",
+    )
+    assert "service.lock" not in opened
+    assert not [name for name in opened if name.startswith("socket:")]
 
 
-def _mapped(pid: int) -> str:
-    return Path(f"/proc/{pid}/maps").read_text()
+def _opened(pid: int) -> set[str]:
+    found = set()
+    for handle in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found.add(Path(os.readlink(handle)).name)
+    return found
 
 
 def test_a_place_that_is_taken_stops_the_start_with_a_sentence(service: Service) -> None:
