@@ -1,37 +1,27 @@
 """The database, SQLite or PostgreSQL: engine, transactions, a UTC column type, and where the two differ."""
 
-import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import IntEnum
-from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     URL,
     BigInteger,
-    Column,
     Connection,
     DateTime,
     Dialect,
     Engine,
     Integer,
-    Result,
-    Select,
     Table,
     TypeDecorator,
-    and_,
-    bindparam,
     create_engine,
     event,
-    func,
     make_url,
-    select,
     text,
-    tuple_,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DisconnectionError, InterfaceError, InternalError, NoSuchModuleError, OperationalError
@@ -149,6 +139,20 @@ def one_at_a_time(session: Session, lock: Lock, numbers: Iterable[int] = (0,)) -
         connection.execute(statement, {"lock": int(lock), "numbers": sorted(set(numbers))})
 
 
+def whichever_is_free(session: Session, lock: Lock, numbers: Iterable[int] = (0,)) -> set[int]:
+    """Those of `numbers` that no other transaction is at; others are kept from these until the present one ends.
+
+    As `one_at_a_time`, but waits for nobody. On SQLite it is all of them.
+    """
+    connection, wanted = session.connection(), set(numbers)
+    if not is_postgresql(connection):
+        return wanted
+    statement = text(
+        "SELECT number FROM unnest(CAST(:numbers AS int[])) AS number WHERE pg_try_advisory_xact_lock(:lock, number)"
+    )
+    return set(connection.execute(statement, {"lock": int(lock), "numbers": sorted(wanted)}).scalars())
+
+
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     try:
         _set_up_sqlite(connection)
@@ -218,23 +222,3 @@ def reading(engine: Engine) -> Iterator[Session]:
     # Closing takes the rows out of the session before it rolls back; an explicit rollback would empty them.
     with engine.connect().execution_options(**moment) as connection, Session(connection) as session:
         yield session
-
-
-def rows_with_pairs(
-    connection: Connection,
-    columns: tuple[Column[int], Column[str]],
-    wanted: Sequence[tuple[int, str]],
-    more: Column[Any],
-) -> Result[Any]:
-    """The rows whose two columns are one of the wanted pairs: these columns and one more."""
-    if connection.dialect.name != "sqlite":
-        return connection.execute(select(*columns, more).where(tuple_(*columns).in_(wanted)))
-    return connection.execute(_joined_with_pairs(*columns, more), {"pairs": json.dumps(wanted)})
-
-
-@cache
-def _joined_with_pairs(first: Column[int], second: Column[str], more: Column[Any]) -> Select[Any]:
-    # SQLite looks pairs up in an index where they are joined; for `(a, b) IN (…)` it reads the whole table.
-    pair = func.json_each(bindparam("pairs")).table_valued("value", name="wanted").c.value
-    matches = and_(first == func.json_extract(pair, "$[0]"), second == func.json_extract(pair, "$[1]"))
-    return select(first, second, more).join(pair.table, matches)

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Column, bindparam, insert, text, update
+from sqlalchemy import Column, bindparam, text, update
 from sqlmodel import Session
 
 from recipes import jobs
-from recipes.db import Lock, is_postgresql, one_at_a_time, rows_with_pairs, upsert
+from recipes.batches import insert_rows, rows_with_pairs
+from recipes.db import Lock, is_postgresql, one_at_a_time, upsert
 from recipes.events.identity import Identity, Key, about, identify
 from recipes.events.reading import Reading, read
 from recipes.models import Event, IdentityKey, IdentityMemory, Origin, RejectedDelivery, Standing
@@ -172,10 +173,10 @@ class Intake:
             return
         for event_id, arrival in zip(self._numbers(len(arrivals)), arrivals, strict=True):
             arrival.event_id = event_id
-        self._connection.execute(insert(_EVENT), [_event_row(arrival) for arrival in arrivals])
+        insert_rows(self._connection, _EVENT, [_event_row(arrival) for arrival in arrivals])
         self._write_keys(arrivals)
         self._write_memories()
-        jobs.fan_out_soon(self._session)
+        jobs.look_soon(self._session)
 
     def _numbers(self, count: int) -> Sequence[int]:
         """So many new events' numbers, rising. Numbering the events here makes one statement of many: asked to return
@@ -201,8 +202,7 @@ class Intake:
             for place, (event_id, until) in rows.items()
             if place not in self._in_database
         ]
-        if fresh:
-            self._connection.execute(insert(_KEY), fresh)
+        insert_rows(self._connection, _KEY, fresh)
         claimed_anew = [
             {"at": place[0], "text": place[1], "event": event_id, "ends": until}
             for place, (event_id, until) in rows.items()

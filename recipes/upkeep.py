@@ -10,7 +10,6 @@ from sqlmodel import col
 
 from integrations import integration
 from recipes import engine as runs
-from recipes import jobs
 from recipes.db import reading, transaction
 from recipes.inbox import bring_in
 from recipes.ledger import silences
@@ -47,17 +46,6 @@ def mend_due_times(engine: Engine, now: datetime, back: timedelta = timedelta(0)
         mended = runs.mend_due_times(session, now=now, back=back)
     if mended:
         logger.warning("the clock was set back: %d runs do not wait for its old time", mended)
-
-
-def wake_what_is_due(engine: Engine, now: datetime) -> int:
-    """Has workers look at every connection that has runs due, in case one died on its way to them; the connections."""
-    with transaction(engine) as session:
-        due = [connection_id for connection_id, _ in runs.connections_due(session, now)]
-        for connection_id in due:
-            jobs.look_again(session, connection_id, now, now)
-        if runs.has_events(session):
-            jobs.fan_out_soon(session)
-    return len(due)
 
 
 def empty_spool(engine: Engine, spool: Spool) -> int:

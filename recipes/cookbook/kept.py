@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import update
 from sqlmodel import Session, col, select
 
+from recipes import jobs
 from recipes.cookbook.checking import CookbookError
 from recipes.cookbook.drafts import find_recipe
 from recipes.engine.kept import count_kept
@@ -78,6 +79,7 @@ def kept_events(session: Session, merchant_id: int, recipe_id: int, now: datetim
 def run_kept(session: Session, merchant_id: int, recipe_id: int, now: datetime) -> str:
     """Lets the engine run what came while a recipe was off; a sentence. Raises CookbookError."""
     _decide(session, merchant_id, recipe_id, Kept.RUNNING, now)
+    jobs.look_soon(session)
     return "They are being run now, in the order in which they came."
 
 

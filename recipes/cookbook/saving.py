@@ -209,12 +209,11 @@ def _cancel_waiting(session: Session, recipe_id: int, now: datetime, why: str) -
         update(Run)
         .where(_is_of(recipe_id), among(col(Run.state), OPEN_STATES), col(Run.state).in_(WAITING))
         .values(state=RunState.CANCELLED, outcome=why, finished_at=now)
-        .returning(col(Run.connection_id))
+        .returning(col(Run.id))
     )
     # What they kept from going goes now.
-    freed = [jobs.Due(connection_id, now) for connection_id in cancelled.scalars()]
-    jobs.work_soon(session, freed, now)
-    return len(freed)
+    jobs.look_soon(session)
+    return len(cancelled.all())
 
 
 def _is_of(recipe_id: int) -> ColumnElement[bool]:

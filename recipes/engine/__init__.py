@@ -3,7 +3,7 @@
 A clock (`recipes/clocks/`) decides who calls these and when; the run table is the truth.
 """
 
-from recipes.engine.claiming import LEASE, active_among, claim, connections_due
+from recipes.engine.claiming import LEASE, claim, connections_due
 from recipes.engine.fanning_out import fan_out, has_events, has_work
 from recipes.engine.holding import hold, refused_reason, release
 from recipes.engine.kept import has_kept_work, make_kept_runs
@@ -33,7 +33,6 @@ __all__ = [
     "SharedLimits",
     "Tools",
     "UndoneSince",
-    "active_among",
     "cancel",
     "claim",
     "connections_due",

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import or_, select, update
 from sqlmodel import Session, col
 
-from recipes import jobs
+from recipes.batches import insert_rows, is_one_of
 from recipes.db import Lock, one_at_a_time
 from recipes.definition import UNREADABLE, Definition, readable
 from recipes.engine.keeping import was_on
@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 _NO_PLACE = "Something unexpected happened before anything was done. Look at the recipe, then run this again."
 _EVENT = Event.__table__  # type: ignore[attr-defined]
+_RUN = Run.__table__  # type: ignore[attr-defined]
 _TO_FAN_OUT = (
     _EVENT.c.id,
     _EVENT.c.merchant_id,
@@ -90,11 +91,9 @@ def fan_out(session: Session, *, now: datetime, limit: int = 500) -> int:
         for cook in cooks.get((event.merchant_id, name), ())
         if takes(cook.recipe, event) and was_on(cook.recipe, cook.off, event)
     ]
-    if rows:
-        session.connection().execute(insert(Run), rows)
-        due = [jobs.Due(row["connection_id"], now) for row in rows if row["state"] == RunState.QUEUED]
-        jobs.work_soon(session, due, now)
-    session.execute(update(Event).where(col(Event.id).in_([event.id for event in events])).values(fanned_out_at=now))
+    insert_rows(session.connection(), _RUN, rows)
+    done = is_one_of(session.connection(), _EVENT.c.id, [event.id for event in events])
+    session.execute(update(_EVENT).where(done).values(fanned_out_at=now))
     return len(events)
 
 
@@ -142,7 +141,7 @@ def paused_among(session: Session, definitions: Iterable[Definition | None]) -> 
     # Locked, in their order: whoever pauses or reconnects one meanwhile comes after, and finds the runs made here.
     found = session.execute(
         select(col(Connection.id), col(Connection.state))
-        .where(col(Connection.id).in_([each for each in used if each is not None]))
+        .where(is_one_of(session.connection(), col(Connection.id), [each for each in used if each is not None]))
         .order_by(col(Connection.id))
         .with_for_update(read=True)
     )

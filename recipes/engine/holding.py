@@ -60,5 +60,5 @@ def release(session: Session, connection_id: int, *, now: datetime) -> int:
         .returning(col(Run.id))
     )
     count = len(released.all())
-    jobs.work_soon(session, [jobs.Due(connection_id, now)] * count, now)
+    jobs.look_soon(session)
     return count

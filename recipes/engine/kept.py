@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import exists, func, insert, literal_column, select
+from sqlalchemy import exists, func, literal_column, select
 from sqlmodel import Session, col
 
-from recipes import jobs
+from recipes.batches import insert_rows
 from recipes.db import Lock, one_at_a_time
 from recipes.definition import readable
 from recipes.engine.fanning_out import Cook, paused_among, run_of
@@ -27,6 +27,7 @@ from recipes.models import (
     Standing,
 )
 
+_RUN = Run.__table__  # type: ignore[attr-defined]
 LOOK = 500
 LOOK_TO_COUNT = 20_000
 _ROW = (
@@ -71,10 +72,7 @@ def make_kept_runs(session: Session, *, now: datetime, limit: int = 25) -> int:
     else:
         if len(events) < LOOK:
             period.kept = Kept.DONE
-    if rows:
-        session.connection().execute(insert(Run), rows)
-        due = [jobs.Due(row["connection_id"], now) for row in rows if row["state"] == RunState.QUEUED]
-        jobs.work_soon(session, due, now)
+    insert_rows(session.connection(), _RUN, rows)
     left_out = sum(row["state"] == RunState.CANCELLED for row in rows)
     period.made += len(rows) - left_out
     period.left_out += left_out

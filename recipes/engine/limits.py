@@ -1,17 +1,20 @@
 """How much a service takes, per connection: calls at once, calls in a minute, and pauses it asked for."""
 
 from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from sqlmodel import Session
+from sqlalchemy import select
+from sqlmodel import Session, col
 
 from integrations import INTEGRATIONS
+from recipes.batches import is_one_of
 from recipes.models import ConnectionPace
 
 _MINUTE = timedelta(minutes=1)
 _CONCURRENT = {each.name: each.concurrent for each in INTEGRATIONS}
+MOST_CONCURRENT = max(_CONCURRENT.values())
 _PER_MINUTE = {each.name: each.per_minute for each in INTEGRATIONS}
 
 
@@ -68,11 +71,19 @@ class Limits:
 
 
 class SharedLimits:
-    """Kept in the database, for engines on several machines. Whoever asks holds the connection's claim lock."""
+    """Kept in the database, for engines on several machines. Whoever asks holds the connection's claim lock.
 
-    def __init__(self, session: Session) -> None:
+    connections: those that will be asked about, which are looked up together. Any other is looked up when it is.
+    """
+
+    def __init__(self, session: Session, connections: Collection[int] = ()) -> None:
         self._session = session
-        self._paces: dict[int, ConnectionPace | None] = {}
+        self._paces: dict[int, ConnectionPace | None] = dict.fromkeys(connections)
+        found = select(ConnectionPace).where(
+            is_one_of(session.connection(), col(ConnectionPace.connection_id), connections)
+        )
+        for pace in session.execute(found).scalars() if connections else ():
+            self._paces[pace.connection_id] = pace
 
     def room(self, connection_id: int, app: str, running: Mapping[int | None, int], now: datetime) -> int:
         """How many more calls the connection takes now."""

@@ -9,8 +9,10 @@ from sqlalchemy import select
 from sqlmodel import Session, col
 
 from recipes import jobs
+from recipes.batches import is_one_of
 from recipes.definition import UNREADABLE, Definition, readable
-from recipes.engine.standing import Objection, objection
+from recipes.engine.standing import Objection, has_waited, objection
+from recipes.engine.undone import look_ahead
 from recipes.models import Connection, Event, RecipeVersion, Run, RunState
 
 logger = logging.getLogger(__name__)
@@ -50,10 +52,12 @@ def load(session: Session, ids: Sequence[int], now: datetime) -> list[Claimed]:
         .join(Event, col(Event.id) == col(Run.event_id))
         .join(RecipeVersion, col(RecipeVersion.id) == col(Run.version_id))
         .outerjoin(Connection, col(Connection.id) == col(Run.connection_id))
-        .where(col(Run.id).in_(ids))
+        .where(is_one_of(session.connection(), col(Run.id), ids))
         .order_by(col(Run.order_at), col(Run.event_id), col(Run.id))
         .execution_options(populate_existing=True)
     ).all()
+    # After a burst all that is claimed has waited, and is asked about.
+    look_ahead(session, [event for run, event, _, _ in found if has_waited(run, event, now)])
     claimed = [_claimed(session, run, event, version, connection, now) for run, event, version, connection in found]
     return [each for each in claimed if each]
 
@@ -70,7 +74,7 @@ def _claimed(
         run.state, run.outcome, run.finished_at = RunState.FAILED, UNREADABLE, now
         run.lease = run.lease_until = None
         session.flush()
-        jobs.work_soon(session, [jobs.Due(run.connection_id, now)], now)  # what is behind it goes now
+        jobs.look_soon(session)  # what is behind it goes now
         return None
     return Claimed(
         run_id=run.id or 0,

@@ -78,7 +78,8 @@ def recover(session: Session, *, now: datetime, only_lease: str | None = None) -
         run.due_at = now
         run.lease = run.lease_until = None
     session.flush()
-    jobs.work_soon(session, [jobs.Due(run.connection_id, now) for run, _ in found], now)
+    if found:
+        jobs.look_soon(session)
     return len(found)
 
 

@@ -118,7 +118,7 @@ def cancel(session: Session, merchant_id: int, run_id: int, *, now: datetime) ->
     if cancelled is None:
         raise RunRequestError("This run cannot be cancelled: it is under way or has ended.")
     # What it kept from going goes now.
-    jobs.work_soon(session, [jobs.Due(run.connection_id, now)], now)
+    jobs.look_soon(session)
     session.refresh(run)
     return run
 
@@ -146,7 +146,7 @@ def run_late(session: Session, merchant_id: int, event_id: int, *, now: datetime
     event.fanned_out_at = None
     let_through(session, event_id, None, now=now)
     session.flush()
-    jobs.fan_out_soon(session)
+    jobs.look_soon(session)
 
 
 def _look_whether_it_stands(
@@ -250,4 +250,4 @@ def _queue(session: Session, run: Run, definition: Definition, number: int, now:
     run.connection_id = connection.id if connection else None
     run.lane = lane_of(step, subject=event.subject, event_id=run.event_id)
     if not is_paused:
-        jobs.work_soon(session, [jobs.Due(run.connection_id, now)], now)
+        jobs.look_soon(session)

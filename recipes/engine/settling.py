@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, select, update
 from sqlmodel import Session, col
 
 from recipes import jobs
+from recipes.batches import insert_rows
 from recipes.engine.holding import connection_of, hold, refused_reason
 from recipes.engine.lanes import lane_of
 from recipes.engine.performing import Performed
@@ -16,6 +17,7 @@ from recipes.models import DUE_STATES, Attempt, Connection, ConnectionState, Run
 
 ENDED = (RunState.SUCCEEDED, RunState.SKIPPED, RunState.FAILED, RunState.CANCELLED)
 
+_ATTEMPT = Attempt.__table__  # type: ignore[attr-defined]
 _RUN = Run.__table__  # type: ignore[attr-defined]
 # What it sets are the columns named in the rows that it is executed with.
 _MOVE = update(_RUN).where(
@@ -29,8 +31,7 @@ def settle(session: Session, performed: Sequence[Performed], *, now: datetime) -
     A run that another engine took over meanwhile keeps its state; that the try was made is recorded all the same.
     """
     tries = [_attempt(each) for each in performed if each.result is not None]
-    if tries:
-        session.connection().execute(insert(Attempt), tries)
+    insert_rows(session.connection(), _ATTEMPT, tries)
     paused = _pause(session, performed, now)
     _move(session, performed, paused, now)
 
@@ -76,16 +77,16 @@ def _pause(session: Session, performed: Sequence[Performed], now: datetime) -> s
 def _move(session: Session, performed: Sequence[Performed], paused: set[int], now: datetime) -> None:
     # One statement for all that change the same columns: made anew for each run, it would take longer than the rest.
     moves: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
-    due: list[jobs.Due] = []
+    later: list[datetime] = []
     for each in performed:
         values = _changes(session, each, paused, now)
         moves[tuple(values)].append({"settled": each.claimed.run_id, "held_by": each.claimed.lease, **values})
-        if values["state"] in DUE_STATES:
-            due.append(jobs.Due(values.get("connection_id", each.claimed.connection_id), values["due_at"]))
+        if values["state"] in DUE_STATES and values["due_at"] > now:
+            later.append(values["due_at"])
     for rows in moves.values():
         session.connection().execute(_MOVE, rows)
     # For one that another engine took over meanwhile there is a job too many, which finds nothing to do.
-    jobs.work_soon(session, due, now)
+    jobs.look_later(session, later)
 
 
 def _changes(session: Session, performed: Performed, paused: set[int], now: datetime) -> dict[str, Any]:

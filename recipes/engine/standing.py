@@ -43,6 +43,11 @@ class Objection:
     is_sure: bool = True
 
 
+def has_waited(run: Run, event: Event, now: datetime) -> bool:
+    """Whether the step that a run is at is not done as soon as its event came."""
+    return run.attempt > 1 or run.step > 0 or now - event.received_at > _AT_ONCE
+
+
 def objection(session: Session, run: Run, event: Event, definition: Definition, *, now: datetime) -> Objection | None:
     """What speaks against the step that a run is at; None if it may be done.
 
@@ -50,9 +55,8 @@ def objection(session: Session, run: Run, event: Event, definition: Definition, 
     the new subscription may have begun before the old one's end.
     """
     step = definition.steps[run.step]
-    has_waited = run.attempt > 1 or run.step > 0 or now - event.received_at > _AT_ONCE
     gives = _gives(step)
-    if gives and not has_waited:
+    if gives and not has_waited(run, event, now):
         return None
     found = _look(session, run, event, step, gives, now)
     return None if found is None or _is_let_through(session, run.event_id, run.id) else found

@@ -42,12 +42,10 @@ def resume(session: Session, merchant_id: int, *, now: datetime) -> int:
             col(Run.state) == RunState.HELD,
         )
         .values(state=RunState.QUEUED, due_at=now)
-        .returning(col(Run.connection_id))
+        .returning(col(Run.id))
     )
-    due = [jobs.Due(connection_id, now) for connection_id in resumed.scalars()]
-    jobs.work_soon(session, due, now)
-    jobs.fan_out_soon(session)
-    return len(due)
+    jobs.look_soon(session)
+    return len(resumed.all())
 
 
 def _connections(merchant_id: int) -> Select[int | None]:

@@ -1,7 +1,8 @@
 """Whether what a run is about has been undone since. Quick however many events there are."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,6 +11,7 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col, select
 
+from recipes.batches import rows_with_pairs
 from recipes.events.reading import Reading, read
 from recipes.events.undoing import RETURNS, Later, Undone, undone
 from recipes.intake import memory_name
@@ -19,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 _MOST_RETURNS = 20
 _UNCLEAR = "We cannot tell whether this was undone since. Running this again may give access back, or take it away."
+_MEMORY = IdentityMemory.__table__  # type: ignore[attr-defined]
+_AHEAD = "memories"
 _is_sample = col(Event.origin) == Origin.SAMPLE
 
 
@@ -67,6 +71,10 @@ def read_again(event: Event) -> Reading:
 def memory_of(session: Session, event: Event, reading: Reading) -> dict[str, Any] | None:
     """What is remembered now of the order or the subscription that an event is about; None if nothing is."""
     name = memory_name(reading, event.origin)
+    known = session.info.get(_AHEAD, {})
+    if (event.endpoint_id, name) in known:
+        found: dict[str, Any] | None = known[event.endpoint_id, name]
+        return found
     kept = session.get(IdentityMemory, (event.endpoint_id, name)) if name else None
     return kept.memory if kept else None
 
@@ -82,6 +90,23 @@ def of_the_buyer(event: Event) -> tuple[ColumnElement[bool], ...]:
         col(Event.standing) == Standing.READY,
         _is_sample if event.origin == Origin.SAMPLE else ~_is_sample,
     )
+
+
+def look_ahead(session: Session, events: Sequence[Event]) -> None:
+    """Looks up together what will be asked one by one: whether each of these events was undone.
+
+    Kept for as long as the session, which is one transaction's.
+    """
+    places: set[tuple[int, str]] = set()
+    for event in events:
+        with suppress(Exception):  # one that cannot be read is told of where it is asked about
+            if name := memory_name(read_again(event), event.origin):
+                places.add((event.endpoint_id, name))
+    if places:
+        pair = (_MEMORY.c.endpoint_id, _MEMORY.c.about)
+        found = rows_with_pairs(session.connection(), pair, sorted(places), _MEMORY.c.memory)
+        known = {(row.endpoint_id, row.about): row.memory for row in found}
+        session.info[_AHEAD] = dict.fromkeys(places) | known
 
 
 def _returns(session: Session, event: Event) -> Iterator[Later]:

@@ -16,7 +16,7 @@ from recipes.clients import ClientCache
 from recipes.clocks.embedded import EmbeddedClock
 from recipes.db import is_postgresql, transaction
 from recipes.mail import Mailer
-from recipes.models import Connection, RunState
+from recipes.models import Connection, Endpoint, Merchant, RunState
 from recipes.settings import Settings
 from recipes.vault import Vault
 from tests.conftest import both_databases
@@ -84,7 +84,8 @@ class Clocks:
         if not is_postgresql(engine):
             return EmbeddedClock(engine, settings, clients, Mailer(settings), now=self.now)
         distributed = import_module("recipes.clocks.distributed")  # not there without the extra
-        rhythm = distributed.Rhythm(heartbeat=1.0, poll=0.2, upkeep="* * * * * *")
+        every_second = "* * * * * *"
+        rhythm = distributed.Rhythm(lease=8.0, heartbeat=1.0, poll=0.2, recovery=every_second, upkeep=every_second)
         clock: Clock = distributed.DistributedClock(engine, settings, clients, Mailer(settings), rhythm, now=self.now)
         return clock
 
@@ -248,6 +249,43 @@ def test_what_a_cancelled_run_kept_waiting_goes(kitchen: Kitchen, clocks: Clocks
     clocks.later(seconds=3)
     _ended(kitchen, 1)
     assert _texts(slack)[-1] == "order_2"
+
+
+def test_a_merchant_with_much_to_do_keeps_no_other_waiting(
+    engine: Engine, vault: Vault, settings: Settings, kitchen: Kitchen, mailchimp: Vendor
+) -> None:
+    """What comes for somebody else goes next, not after all that waits."""
+    for _ in range(4):
+        _add(kitchen)
+    for number in range(40):
+        kitchen.deliver("order.completed", order(number, f"buyer{number}@example.com"))
+    neighbour = _neighbour(engine, vault)
+    _add(neighbour)
+    neighbour.deliver("order.completed", order(1_000, "neighbour@example.com"))
+
+    def slow(_request: Request) -> Response:
+        mailchimp.pause(0.02)
+        return answer({"id": "1", "status": "subscribed"})
+
+    mailchimp.answers["PUT /lists/{list_id}/members/{subscriber_hash}"] = slow
+    few = settings.model_copy(update={"engine_threads": 2})
+    clocks = Clocks(engine, few, ClientCache(vault, {"mailchimp": mailchimp.url}))
+    clocks.start()
+    _ended(kitchen, 161)
+    clocks.stop()
+    assert _names(mailchimp).index("order_1000") < 80
+
+
+def _neighbour(engine: Engine, vault: Vault) -> Kitchen:
+    with transaction(engine) as session:
+        merchant = Merchant(name="Beta Books", created_at=datetime.now(UTC))
+        session.add(merchant)
+        session.flush()
+        endpoint = Endpoint(merchant_id=merchant.id or 0, token="of-the-neighbour", created_at=datetime.now(UTC))
+        session.add(endpoint)
+    neighbour = Kitchen(engine, vault, endpoint, {})
+    neighbour.now = datetime.now(UTC)
+    return neighbour
 
 
 def test_stopping_settles_what_is_under_way(kitchen: Kitchen, clocks: Clocks, slack: Vendor) -> None:

@@ -6,21 +6,25 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from importlib import import_module
 
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, col, select
 
-from recipes import accounts, ledger
+from recipes import accounts, cookbook, jobs, ledger
 from recipes import engine as runs
-from recipes.db import MissingDriver, open_database, reading, transaction
+from recipes.clients import ClientCache
+from recipes.db import Lock, MissingDriver, open_database, reading, transaction, whichever_is_free
 from recipes.inbox import Inbox, Receipt, bring_in, store
 from recipes.intake import Intake
-from recipes.models import Endpoint, Event, Mode, Notice, Run, RunState, Standing
+from recipes.mail import Mailer
+from recipes.models import Endpoint, Event, Mode, Notice, OffPeriod, Run, RunState, Standing
 from recipes.settings import Settings
 from recipes.spool import Delivery, Spool
+from recipes.vault import Vault
 from tests.conftest import NOW
 from tests.recipes.engine.kitchen import Kitchen, order, step
 
@@ -221,19 +225,65 @@ def test_work_is_announced_in_the_transaction_that_makes_it(engine: Engine, kitc
     """No job without its run, and no run without its job: what is rolled back leaves neither."""
     kitchen.recipe("order.completed", step("ledger", "put_row", kitchen.connect("ledger")))
     kitchen.deliver("order.completed", order(1))
-    assert _jobs(engine) == ["fan_out"]
+    assert _jobs(engine) == [None]
     with engine.connect() as connection, Session(connection) as session:
-        runs.fan_out(session, now=NOW)
+        Intake(session).take([_delivery(kitchen.endpoint, "order.completed", order(2))])
         session.rollback()
-    assert _jobs(engine) == ["fan_out"]
+    assert _jobs(engine) == [None]
+
+
+def test_retries_are_announced_for_their_time(engine: Engine, kitchen: Kitchen) -> None:
+    """One job for all of a second; none for what goes on at once, as who settles looks for that."""
+    times = [NOW + timedelta(seconds=seconds) for seconds in (30.2, 30.9, 31.5)]
     with transaction(engine) as session:
-        runs.fan_out(session, now=NOW)
-    assert _jobs(engine) == ["fan_out", "work"]
+        jobs.look_later(session, times)
+    assert _jobs(engine) == [NOW + timedelta(seconds=31), NOW + timedelta(seconds=32)]
 
 
-def _jobs(engine: Engine) -> Sequence[str]:
+def test_what_was_kept_is_announced_when_it_is_asked_for(engine: Engine, kitchen: Kitchen) -> None:
+    """Not found by chance, a minute later."""
+    recipe = kitchen.recipe("order.completed", step("ledger", "put_row", kitchen.connect("ledger")))
+    with transaction(engine) as session:
+        session.add(OffPeriod(recipe_id=recipe, since=NOW, until=NOW + timedelta(hours=1)))
+    with transaction(engine) as session:
+        cookbook.run_kept(session, kitchen.endpoint.merchant_id, recipe, NOW)
+    assert _jobs(engine) == [None]
+
+
+def test_living_workers_are_left_time_to_show_it(
+    engine: Engine, kitchen: Kitchen, settings: Settings, vault: Vault
+) -> None:
+    """After PostgreSQL was away all leases are over; who just had it away waits before it takes others for dead."""
+    kitchen.recipe("order.completed", step("ledger", "put_row", kitchen.connect("ledger")))
+    kitchen.deliver("order.completed", order(1))
+    assert len(kitchen.claim()) == 1
+    distributed = import_module("recipes.clocks.distributed")
+    states = []
+    for lease in (3_600.0, 0.0):
+        clock = distributed.DistributedClock(
+            engine, settings, ClientCache(vault, {}), Mailer(settings), distributed.Rhythm(lease=lease)
+        )
+        clock._recover(None, 0)
+        states += kitchen.states()
+    assert states == [RunState.RUNNING, RunState.QUEUED]
+
+
+def _jobs(engine: Engine) -> Sequence[datetime | None]:
+    """When each of them is to be taken; None: at once."""
     with reading(engine) as session:
-        return session.execute(text("SELECT task_name FROM procrastinate_jobs ORDER BY id")).scalars().all()
+        asked = text("SELECT scheduled_at FROM procrastinate_jobs WHERE task_name = 'look' ORDER BY id")
+        return session.execute(asked).scalars().all()
+
+
+def test_what_another_engine_is_claiming_is_passed_over(kitchen: Kitchen, engine: Engine, impatient: Engine) -> None:
+    """Nobody waits, however long the other takes; what is locked is told apart from what is free."""
+    with transaction(engine) as session:
+        assert whichever_is_free(session, Lock.CLAIM, {1, 2}) == {1, 2}
+        with transaction(impatient) as other:
+            assert whichever_is_free(other, Lock.CLAIM, {2, 3}) == {3}
+            assert whichever_is_free(other, Lock.FAN_OUT) == {0}
+    with transaction(engine) as session:
+        assert whichever_is_free(session, Lock.CLAIM, {1, 2, 3}) == {1, 2, 3}
 
 
 def test_without_the_driver_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch, database_url: str) -> None:

@@ -7,5 +7,5 @@ from recipes.settings import load_settings
 
 if __name__ == "__main__":
     set_up_logging()
-    rhythm = Rhythm(lease=2.0, heartbeat=0.5, poll=0.2, upkeep="* * * * * *")
+    rhythm = Rhythm(lease=2.0, heartbeat=0.5, poll=0.2, recovery="* * * * * *", upkeep="* * * * * *")
     run_worker(load_settings(), rhythm=rhythm)

@@ -2,14 +2,19 @@
 
 import os
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
-from recipes.db import open_database
-from recipes.settings import Settings
+from recipes.db import open_database, transaction
+from recipes.inbox import store
+from recipes.models import Endpoint, Merchant
+from recipes.settings import Settings, load_settings
+from recipes.spool import Delivery
 from recipes.vault import Vault
-from tests.conftest import NOW
+from tests.conftest import NOW, TOKEN
+from tests.postgresql import PostgreSQL
 from tests.web.browser import Browser
 from web.app import create_app
 
@@ -68,6 +73,37 @@ def test_a_database_that_was_lost_is_named(settings: Settings, vault: Vault) -> 
     empty = open_database(f"sqlite:///{settings.data_dir / 'new.db'}")
     assert Watcher(settings, empty, vault).asks(after=1) == (503, "The database does not answer.")
     empty.dispose()
+
+
+def test_workers_that_are_missed_are_told_of(postgresql: PostgreSQL, tmp_path: Path) -> None:
+    """Only while there is something to do; and not as an outage, for which a balancer would take receivers away."""
+    with postgresql.database() as url:
+        settings = load_settings(_env_file=None, data_dir=tmp_path / "data", database_url=url)
+        engine = open_database(settings.database)
+        watcher = Watcher(settings, engine, Vault.from_keys(settings.sealing_keys()))
+        _worker_shows_itself(engine, NOW + timedelta(seconds=10))
+        assert watcher.asks(after=100) == (200, "")
+        _event_comes(engine)
+        missed = "Work waits, and no worker shows life since 2026-07-24 12:00:10 UTC."
+        assert watcher.asks(after=100) == (200, missed)
+        _worker_shows_itself(engine, NOW + timedelta(seconds=90))
+        assert watcher.asks(after=100) == (200, "")
+        engine.dispose()
+
+
+def _event_comes(engine: Engine) -> None:
+    with transaction(engine) as session:
+        session.add(Merchant(name="Acme Books", created_at=NOW))
+        session.flush()
+        session.add(Endpoint(merchant_id=1, token=TOKEN, created_at=NOW))
+    assert store(engine, [Delivery(1, 1, "live", b'{"order": {"id": "order_1"}}', "order.completed", None, NOW)]) == [
+        True
+    ]
+
+
+def _worker_shows_itself(engine: Engine, at: datetime) -> None:
+    with transaction(engine) as session:
+        session.execute(text("INSERT INTO procrastinate_workers (last_heartbeat) VALUES (:at)"), {"at": at})
 
 
 def test_spooled_batches_that_were_set_aside_are_told_of(watcher: Watcher, settings: Settings) -> None:

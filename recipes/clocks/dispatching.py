@@ -1,0 +1,200 @@
+"""What both clocks do: turns that settle, fan out and claim, many runs to a commit, and a pool of threads that call."""
+
+import logging
+import random
+import threading
+import time
+import uuid
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Engine
+from sqlmodel import Session
+
+from recipes import engine as runs
+from recipes.db import UNAVAILABLE, reading, transaction
+from recipes.rows import MerchantRows
+from recipes.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+FAN_OUT_BATCH = 500
+# A call that takes longer makes room for another: a service that hangs costs a thread, and no quick one its turn.
+QUICK_SECONDS = 1.0
+# Calls at once, slow ones and all, for each of engine_threads, and in all; half of them may be one merchant's.
+CALLS_EACH, MOST_CALLS = 8, 512
+LOOK_SECONDS = 1.0
+KEPT_EVERY = timedelta(seconds=0.25)
+
+
+class Dispatcher(ABC):
+    """Performs what is due. One thread takes the turns; nobody else settles or claims under its name."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Settings,
+        clients: runs.performing.Clients,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        alive: Callable[[], None] = lambda: None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """alive: called at every turn, at least once a second unless a turn takes longer."""
+        self._engine = engine
+        self._now = now
+        self._alive = alive
+        self._monotonic = monotonic
+        self._threads = settings.engine_threads
+        self._most_calls = max(min(CALLS_EACH * self._threads, MOST_CALLS), self._threads)
+        self._lease = uuid.uuid4().hex
+        self._pool = ThreadPoolExecutor(self._most_calls, thread_name_prefix="call")
+        self._tools = runs.Tools(
+            clients=clients,
+            rows=lambda merchant_id, is_test: MerchantRows(engine, merchant_id, now, is_test),
+            now=now,
+            jitter=lambda: random.uniform(-0.2, 0.2),  # noqa: S311 - spreads retries, guards nothing
+        )
+        self._kept_at = datetime.min.replace(tzinfo=UTC)
+        # By run: when its call began.
+        self._under_way: dict[int, float] = {}
+        # Held from a claim until what was claimed stands in `_under_way`.
+        self._claiming = threading.Lock()
+        self._came_back: deque[runs.Performed] = deque()
+        self._unwritten: deque[runs.Performed] = deque()
+        self._look = threading.Event()
+        self._stopping = threading.Event()
+
+    def wake(self) -> None:
+        """Tells the dispatching thread that there is something to do."""
+        self._look.set()
+
+    def stop(self) -> None:
+        """Claims nothing more; it ends once what is under way has been settled. From any thread."""
+        self._stopping.set()
+        self._look.set()
+
+    def try_unwritten(self) -> None:
+        """Lets results that the database refused be written in the next turn."""
+        while self._unwritten:
+            self._came_back.append(self._unwritten.popleft())
+        self.wake()
+
+    def turn(self) -> int:
+        """One look: settles, fans out, claims and starts what is due; the number of runs started."""
+        now = self._now()
+        returned = list(self._came_back)
+        free = self._free(returned)
+        if not returned and not self._has_work(now):
+            return 0
+        with self._claiming:
+            with transaction(self._engine) as session:
+                self._settle(session, returned, now)
+                more = self._make_runs(session, now)
+                claimed = self._claim(session, now, free) if free else []
+            # Only a commit takes them off the list: a turn that fails is tried again with all of them.
+            for performed in returned:
+                self._is_settled(performed)
+            for each in claimed:
+                self._under_way[each.run_id] = self._monotonic()
+                self._pool.submit(self._perform, each)
+        if more or (returned and claimed):
+            self._look.set()
+        return len(claimed)
+
+    @abstractmethod
+    def _settle(self, session: Session, returned: Sequence[runs.Performed], now: datetime) -> None:
+        """Writes what has come back."""
+
+    @abstractmethod
+    def _make_runs(self, session: Session, now: datetime) -> bool:
+        """Makes runs of new events and of what was kept; whether there are more events."""
+
+    @abstractmethod
+    def _claim(self, session: Session, now: datetime, free: int) -> Sequence[runs.Claimed]:
+        """Takes up to `free` runs."""
+
+    def _is_done(self) -> bool:
+        """Whether it was told to stop, and nothing is under way any more that could be settled."""
+        return self._stopping.is_set() and len(self._under_way) == len(self._unwritten)
+
+    def _turn_safely(self) -> bool:
+        """Takes a turn; whether the database was there."""
+        try:
+            self.turn()
+        except UNAVAILABLE as error:
+            logger.warning("the engine has to wait: the database cannot be written (%s)", type(error).__name__)
+            return False
+        except Exception:
+            logger.exception("a turn of the engine failed; it is tried again, result by result")
+            self._settle_apart()
+        return True
+
+    def _free(self, returned: Sequence[runs.Performed]) -> int:
+        """How many calls may begin now."""
+        if self._stopping.is_set():
+            return 0
+        back = {performed.claimed.run_id for performed in returned}
+        began = [at for run_id, at in self._under_way.items() if run_id not in back]
+        quick = sum(self._monotonic() - at < QUICK_SECONDS for at in began)
+        return min(self._threads - quick, self._most_calls - len(began))
+
+    def _has_work(self, now: datetime) -> bool:
+        with reading(self._engine) as session:
+            return runs.has_work(session, now) or runs.has_kept_work(session)
+
+    def _make_kept_runs(self, session: Session, now: datetime) -> None:
+        """What was kept has waited: a small part of it four times a second leaves the database to what comes in."""
+        if self._looks_for_kept(now):
+            self._kept_at = now
+            runs.make_kept_runs(session, now=now)
+
+    def _looks_for_kept(self, now: datetime) -> bool:
+        # Whichever way: the time of day can be set back.
+        return abs(now - self._kept_at) >= KEPT_EVERY
+
+    def _perform(self, claimed: runs.Claimed) -> None:
+        self._came_back.append(runs.perform(claimed, self._tools))
+        self._look.set()
+
+    def _is_settled(self, performed: runs.Performed) -> None:
+        self._came_back.popleft()
+        self._under_way.pop(performed.claimed.run_id, None)
+
+    def _settle_apart(self) -> None:
+        """Settles one by one, so that a result that cannot be written does not hold up the others.
+
+        It is kept and tried again later. Its run stays under way until then: nobody repeats what was done.
+        """
+        for performed in list(self._came_back):
+            self._alive()
+            try:
+                self._settle_somehow(performed)
+            except UNAVAILABLE:
+                return
+            except Exception:
+                logger.exception("what came of run %d cannot be written: it is kept", performed.claimed.run_id)
+                self._unwritten.append(self._came_back.popleft())
+            else:
+                self._is_settled(performed)
+                self._look.set()
+
+    def _settle_somehow(self, performed: runs.Performed) -> None:
+        """With as much of the result as the database takes. Raises what the barest form of it meets."""
+        *richer, barest = runs.ever_barer(performed)
+        for each in richer:
+            try:
+                self._settle_one(each)
+            except UNAVAILABLE:
+                raise
+            except Exception:
+                logger.exception("the result of run %d cannot be written: trying less of it", each.claimed.run_id)
+            else:
+                return
+        self._settle_one(barest)
+
+    def _settle_one(self, performed: runs.Performed) -> None:
+        with transaction(self._engine) as session:
+            self._settle(session, [performed], self._now())
