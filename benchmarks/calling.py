@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,11 @@ def measure(folder: Path, count: int, rounds: int) -> Iterator[Row]:
     installation = install(folder / "calling")
     ours, plain, calm = [], [], []
     with service_standing_in(folder) as service, installation.serving(service.port) as serving:
-        _burst(serving, service, installation.endpoints, WARM_UP)
+        burst(serving, service, installation.endpoints, WARM_UP)
         for _ in range(rounds):
-            plain.append(_plain_pool(service, count))
-            ours.append(_burst(serving, service, installation.endpoints, count))
-            calm.append(_at_100_a_second(serving, service, installation.endpoints))
+            plain.append(plain_pool(service, count))
+            ours.append(burst(serving, service, installation.endpoints, count).events)
+            calm.append(at_100_a_second(serving, service, installation.endpoints))
     yield Row(
         f"{count:,} events at once to a service that takes 50 ms, end to end",
         f"{median(ours):,.0f}/s",
@@ -43,15 +44,24 @@ def measure(folder: Path, count: int, rounds: int) -> Iterator[Row]:
     yield Row("event sent to first call made, at 100 a second", milliseconds(middle), aim="p50 12 ms, p99 40 ms")
 
 
-def _burst(serving: Serving, service: StandIn, endpoints: Sequence[tuple[str, str]], count: int) -> float:
-    """Events a second, from the first one sent to the last answer of the service."""
+@dataclass(frozen=True)
+class Burst:
+    """Deliveries accepted a second, and events a second from the first one sent to the last answer of the service."""
+
+    accepted: float
+    events: float
+
+
+def burst(serving: Serving, service: StandIn, endpoints: Sequence[tuple[str, str]], count: int) -> Burst:
+    """So many deliveries at once, each of which makes one call. Raises RuntimeError if one is lost or doubled."""
     bodies = [deliveries.body() for _ in range(count)]
     answers = send(serving.port, deliveries.requests(bodies, endpoints))
     calls = _each_once(service, bodies, answers)
-    return count / (max(calls.values()) + SECONDS - answers.sent_at[0])
+    return Burst(answers.per_second, count / (max(calls.values()) + SECONDS - answers.sent_at[0]))
 
 
-def _at_100_a_second(serving: Serving, service: StandIn, endpoints: Sequence[tuple[str, str]]) -> list[float]:
+def at_100_a_second(serving: Serving, service: StandIn, endpoints: Sequence[tuple[str, str]]) -> list[float]:
+    """Seconds from each event's sending to its call."""
     bodies = [deliveries.body() for _ in range(CALM)]
     answers = send(serving.port, deliveries.requests(bodies, endpoints), rate=100)
     calls = _each_once(service, bodies, answers)
@@ -69,7 +79,7 @@ def _each_once(service: StandIn, bodies: Sequence[bytes], answers: Answers) -> d
     return found
 
 
-def _plain_pool(service: StandIn, count: int) -> float:
+def plain_pool(service: StandIn, count: int) -> float:
     """Calls a second by as many threads as the engine has, with as many clients and nothing else to do."""
     mailchimp = integration("mailchimp")
     credentials = kit.validate(mailchimp.credentials, {"api_key": API_KEY})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import accepting, calling, many, sizes, starting, together
+from benchmarks import accepting, calling, many, postgresql, sizes, starting, together
 from benchmarks.table import HEAD, Row, machine
 
 
@@ -14,6 +14,7 @@ def _benchmarks(count: int, rounds: int, stored: int) -> dict[str, Callable[[Pat
     return {
         "accepting": lambda folder: accepting.measure(folder, count, rounds),
         "calling": lambda folder: calling.measure(folder, count // 4, rounds),
+        "postgresql": lambda folder: postgresql.measure(folder, count // 4, rounds),
         "together": lambda folder: together.measure(folder, stored),
         "sizes": lambda folder: sizes.measure(folder, count * 5),
         "starting": lambda folder: starting.measure(folder, rounds),

@@ -3,8 +3,8 @@
 import json
 import sqlite3
 import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ THREADS = 64
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery"
 API_KEY = "0123456789abcdef0123456789abcdef-us21"
 SECRET = "whsec_benchmark"  # noqa: S105
+KEY = "a-key-that-every-machine-of-the-benchmark-has"
 
 
 @dataclass(frozen=True)
@@ -67,31 +68,66 @@ class Installation:
         """The service itself while the block runs. service: the port of the stand-in."""
         port = free_port()
         with running(
-            "recipes.cli",
-            "serve",
-            port=port,
-            folder=self.folder,
-            POCKETWIRE_DATA_DIR=str(self.folder / "data"),
-            POCKETWIRE_BIND=f"127.0.0.1:{port}",
-            POCKETWIRE_ENGINE_THREADS=str(THREADS),
-            POCKETWIRE_API_BASE__MAILCHIMP=f"http://127.0.0.1:{service}/3.0",
+            "recipes.cli", "serve", port=port, folder=self.folder, **self._environment("data", port, service)
         ) as process:
             yield Serving(port, process)
+
+    @contextmanager
+    def cluster(self, service: int, *, workers: int) -> Iterator["Serving"]:
+        """One that receives, and workers, while the block runs; each with a folder of its own. Needs PostgreSQL."""
+        port = free_port()
+        with ExitStack() as stack:
+            receiving = stack.enter_context(
+                running(
+                    "recipes.cli",
+                    "serve",
+                    "--no-engine",
+                    port=port,
+                    folder=self.folder,
+                    **self._environment("data", port, service),
+                )
+            )
+            working = [
+                stack.enter_context(
+                    running(
+                        "recipes.cli",
+                        "worker",
+                        port=None,
+                        folder=self.folder,
+                        **self._environment(f"worker-{number}", port, service),
+                    )
+                )
+                for number in range(workers)
+            ]
+            yield Serving(port, receiving, working)
+
+    def _environment(self, data: str, port: int, service: int) -> Mapping[str, str]:
+        return {
+            "DATABASE_URL": self.settings.database_url,
+            "POCKETWIRE_DATA_DIR": str(self.folder / data),
+            "POCKETWIRE_BIND": f"127.0.0.1:{port}",
+            "POCKETWIRE_SECRET_KEY": KEY,
+            "POCKETWIRE_CREDENTIALS_KEY": KEY,
+            "POCKETWIRE_ENGINE_THREADS": str(THREADS),
+            "POCKETWIRE_API_BASE__MAILCHIMP": f"http://127.0.0.1:{service}/3.0",
+        }
 
 
 @dataclass(frozen=True)
 class Serving:
-    """A service that runs: its port and its first process."""
+    """A service that runs: its port, its first process, and those of the workers beside it."""
 
     port: int
     process: int
+    workers: Sequence[int] = ()
 
 
-def install(folder: Path, *, stores: int = STORES, recipes: bool = True) -> Installation:
-    """A new installation in an empty folder."""
+def install(folder: Path, *, stores: int = STORES, recipes: bool = True, database: str = "") -> Installation:
+    """A new installation in an empty folder. database: the URL of an empty one, if not a file in the folder."""
     folder.mkdir(parents=True)
-    settings = load_settings(_env_file=None, data_dir=folder / "data", database_url="")
-    settings.signing_key()
+    settings = load_settings(
+        _env_file=None, data_dir=folder / "data", database_url=database, secret_key=KEY, credentials_key=KEY
+    )
     vault = Vault.from_keys(settings.sealing_keys())
     engine = open_database(settings.database)
     try:

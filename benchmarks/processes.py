@@ -25,8 +25,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(*words: str, port: int, folder: Path, **environment: str) -> Iterator[int]:
-    """`python -m …` in a folder while the block runs, once it listens on the port; its process's id."""
+def running(*words: str, port: int | None, folder: Path, **environment: str) -> Iterator[int]:
+    """`python -m …` in a folder while the block runs, once it listens on the port, if any; its process's id."""
     log = folder / f"{words[0]}.log"
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("POCKETWIRE_", "DATABASE_URL"))}
     with log.open("ab") as output:
@@ -40,7 +40,8 @@ def running(*words: str, port: int, folder: Path, **environment: str) -> Iterato
             start_new_session=True,
         )
     try:
-        until(lambda: _listens(port, process, log), f"{' '.join(words)} listens")
+        if port is not None:
+            until(lambda: _listens(port, process, log), f"{' '.join(words)} listens")
         yield process.pid
         process.terminate()
         process.wait(_PATIENCE)
@@ -78,6 +79,17 @@ def memory(process: int) -> Mapping[str, tuple[float, float]]:
         before = found.get(name, (0.0, 0.0))
         found[name] = (before[0] + pss / _MEGABYTE, before[1] + rss / _MEGABYTE)
     return found
+
+
+def processor_time(process: int) -> float:
+    """Seconds of processor time that a process and those that it started have had."""
+    ticks = 0
+    for number in (process, *_children(process)):
+        with contextlib.suppress(OSError):
+            words = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
+            # Its own in user and in system mode, then that of children which have ended.
+            ticks += sum(int(each) for each in words[11:15])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _children(process: int) -> list[int]:
