@@ -1,6 +1,7 @@
 """Memory of the whole service, idle and after many events; bytes on disk for each."""
 
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -21,6 +22,8 @@ def measure(folder: Path, count: int) -> Iterator[Row]:
         time.sleep(_SETTLED)
         idle = memory(serving.process)
         yield Row("resident memory of the whole service, idle", _told(idle), _parts(idle), aim="under 150 MB")
+        with urllib.request.urlopen(f"http://127.0.0.1:{serving.port}/sign-in", timeout=30):
+            yield Row("the same once a page was opened", _told(memory(serving.process)))
         empty = _bytes(installation)
         warm: Mapping[str, tuple[float, float]] = {}
         for begin in range(0, count, _PART):

@@ -1,7 +1,9 @@
 """The benchmarks measure what they say: each request once, each delivery good, a filled database like a used one."""
 
+import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -14,6 +16,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from benchmarks import deliveries, many, rivals
 from benchmarks.client import send
 from benchmarks.installation import Installation, install, service_standing_in
+from benchmarks.processes import processor_time
 from benchmarks.stand_in import SECONDS
 from benchmarks.table import Row, quantile
 from recipes import engine as runs
@@ -127,3 +130,11 @@ def test_a_row_is_a_line_of_a_table() -> None:
     assert Row("accepted", "7/s", "10/s", 0.7, "0.5").line() == "| accepted | **7/s** | 10/s | 0.70 | 0.5 |"
     assert Row("start", "1 s").line().count("|") == 6
     assert [quantile([3.0, 1.0, 2.0], share) for share in (0.0, 0.5, 0.99)] == [1.0, 2.0, 3.0]
+
+
+def test_processor_time_is_of_a_process_and_its_children() -> None:
+    """What a busy machine changes least; it is counted in hundredths of a second."""
+    before, begun = processor_time(os.getpid()), time.process_time()
+    while time.process_time() - begun < 0.05:
+        pass
+    assert 0.03 <= processor_time(os.getpid()) - before < 1.0
