@@ -35,7 +35,7 @@ def run_engine(settings: Settings, parent: int) -> None:
 
     Raises AlreadyRunning: two engines on one SQLite file would take each other's runs for lost.
     """
-    lock = _lock(settings.data_dir / "engine.lock")
+    lock = lock_engine(settings.data_dir)
     pipe = WakePipe(settings.wake_pipe)
     database = open_database(settings.database)
     clock = EmbeddedClock(
@@ -71,7 +71,12 @@ def run_engine(settings: Settings, parent: int) -> None:
         os.close(lock)
 
 
-def _lock(path: Path) -> int:
+def lock_engine(data_dir: Path) -> int:
+    """Keeps other engines from a data directory until what is returned, an open file, is closed.
+
+    Raises AlreadyRunning.
+    """
+    path = data_dir / "engine.lock"
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         # Held by the open file: the system lets go of it however this process ends.

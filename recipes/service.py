@@ -143,13 +143,20 @@ def place_held(data_dir: Path, host: str, port: int) -> Iterator[None]:
 
     Raises CannotServe if another has it, or the address is taken.
     """
+    with folder_held(data_dir):
+        _check_address(host, port)
+        yield
+
+
+@contextmanager
+def folder_held(data_dir: Path) -> Iterator[None]:
+    """Holds the data directory alone. Raises CannotServe if another has it."""
     with (data_dir / "service.lock").open("a") as lock:
         try:
             # The system lets go of it however this process ends.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise CannotServe(f"Pocketwire is running already: another one works in {data_dir.resolve()}.") from None
-        _check_address(host, port)
         yield
 
 

@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, str] = {
     "ledger": "recipes.cli.activity:show_ledger",
     "send": "recipes.cli.send:send",
     "migrate": "recipes.cli.database:migrate",
+    "move": "recipes.cli.move:move",
     "serve": "recipes.cli.serve:serve",
     "worker": "recipes.cli.worker:worker",
     "chaos": "recipes.cli.chaos:chaos",

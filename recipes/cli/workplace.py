@@ -16,6 +16,7 @@ from recipes.db import open_database, reading
 from recipes.endpoints import check_secrets_open
 from recipes.migrations import Schema, migrate, schema_of
 from recipes.models import Mode
+from recipes.moved import check_in_use
 from recipes.settings import Settings, load_settings
 from recipes.vault import Vault
 
@@ -55,12 +56,16 @@ class Workplace:
     def engine(self) -> Engine:
         """The database, with its tables; made if it is empty."""
         engine = open_database(self.settings.database)
-        schema = schema_of(engine)
-        if schema is Schema.EMPTY:
-            migrate(engine)
-        elif schema is Schema.OTHER:
+        try:
+            check_in_use(engine)
+            schema = schema_of(engine)
+            if schema is Schema.EMPTY:
+                migrate(engine)
+            elif schema is Schema.OTHER:
+                raise Refused("The database is of another version: run pocketwire migrate.")
+        except BaseException:
             engine.dispose()
-            raise Refused("The database is of another version: run pocketwire migrate.")
+            raise
         return engine
 
     def bring_up(self) -> None:
@@ -68,6 +73,7 @@ class Workplace:
         self.settings.signing_key()
         database = open_database(self.settings.database)
         try:
+            check_in_use(database)
             migrate(database)
             with reading(database) as session:
                 check_secrets_open(session, self.vault)
