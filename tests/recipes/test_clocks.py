@@ -65,6 +65,10 @@ class Clocks:
         for clock in self._clocks:
             clock.stop()
 
+    def at_work(self) -> int:
+        """How many have not ended yet."""
+        return sum(thread.is_alive() for thread in self._threads)
+
     def now(self) -> datetime:
         """The time that the clocks go by."""
         return datetime.now(UTC) + self._moved
@@ -305,6 +309,7 @@ def test_stopping_settles_what_is_under_way(kitchen: Kitchen, clocks: Clocks, sl
     clocks.start()
     assert called.wait(10)
     clocks.ask_to_stop()
+    eventually(lambda: clocks.at_work() == 1, "the end of a worker that has nothing under way")
     may_answer.set()
     clocks.stop()
     assert kitchen.states() == [RunState.SUCCEEDED, RunState.QUEUED]
