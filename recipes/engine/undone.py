@@ -82,9 +82,10 @@ def memory_of(session: Session, event: Event, reading: Reading) -> dict[str, Any
 def of_the_buyer(event: Event) -> tuple[ColumnElement[bool], ...]:
     """The conditions for all events of the same buyer that run: at the same endpoint, real ones or samples as it is.
 
-    The merchant is not named: the endpoint is the merchant's, and the index by the buyer begins with it.
+    The merchant is the endpoint's, and named for the index by the buyer, which begins so.
     """
     return (
+        col(Event.merchant_id) == event.merchant_id,
         col(Event.endpoint_id) == event.endpoint_id,
         col(Event.subject) == event.subject,
         col(Event.standing) == Standing.READY,

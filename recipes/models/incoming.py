@@ -55,8 +55,9 @@ class Event(SQLModel, table=True):
         among_words("standing", Standing),
         Index("ix_event_merchant_id_id", "merchant_id", "id"),
         Index("ix_event_merchant_id_type_id", "merchant_id", "type", "id"),
-        Index("ix_event_endpoint_id_received_at", "endpoint_id", "received_at"),
-        Index("ix_event_endpoint_id_subject_id", "endpoint_id", "subject", "id"),
+        Index("ix_event_merchant_id_subject_id", "merchant_id", "subject", "id"),
+        # With the id: PostgreSQL would read every event for it.
+        Index("ix_event_endpoint_id_received_at_id", "endpoint_id", "received_at", "id"),
         Index(
             "ix_event_to_fan_out",
             "id",
@@ -106,6 +107,15 @@ class IdentityKey(SQLModel, table=True):
     __tablename__ = "identity_key"
     __table_args__ = (
         Index("ix_identity_key_event_id", "event_id"),
+        # In the order they lapse, with the key so that it is all in the index.
+        Index(
+            "ix_identity_key_lapsing",
+            "until",
+            "endpoint_id",
+            "key",
+            sqlite_where=text("until IS NOT NULL"),
+            postgresql_where=text("until IS NOT NULL"),
+        ),
         {"sqlite_with_rowid": False},
     )
     endpoint_id: int = Field(foreign_key="endpoint.id", primary_key=True, ondelete="CASCADE")

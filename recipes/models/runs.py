@@ -30,6 +30,7 @@ class Run(SQLModel, table=True):
         UniqueConstraint("event_id", "recipe_id", "again"),
         among_words("state", RunState),
         Index("ix_run_merchant_id_id", "merchant_id", "id"),
+        Index("ix_run_merchant_id_event_id_state", "merchant_id", "event_id", "state"),  # to count a store's week by
         Index("ix_run_recipe_id_id", "recipe_id", "id"),
         Index("ix_run_lane_open", "lane", "order_at", "event_id", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
         Index(

@@ -141,6 +141,20 @@ def test_an_accept_looks_up_keys_and_memories_in_their_index(kitchen: Kitchen, p
     assert {plan.split(" USING")[0] for plan in plans} >= {"SEARCH identity_key", "SEARCH identity_memory"}
 
 
+def test_a_stores_week_and_a_buyers_events_are_found_in_an_index(kitchen: Kitchen, plans: list[str]) -> None:
+    """Of a store with half a million events a week no event and no run is read to be counted, nor to find a buyer."""
+    kitchen.deliver("order.completed", order(1))
+    plans.clear()
+    with reading(kitchen.engine) as session:
+        assert ledger.counters(session, kitchen.endpoint.merchant_id, NOW).events == 1
+        counted = [plan for plan in plans if "COVERING INDEX ix_" in plan]
+        plans.clear()
+        assert ledger.events_page(session, kitchen.endpoint.merchant_id, subject="jane@example.com").items
+    assert any("ix_event_endpoint_id_received_at_id" in plan for plan in counted)
+    assert any("ix_run_merchant_id_event_id_state" in plan for plan in counted)
+    assert any("COVERING INDEX ix_event_merchant_id_subject_id (merchant_id=? AND subject=?)" in plan for plan in plans)
+
+
 def test_nor_does_a_claim_past_a_sheet_that_is_written_to(kitchen: Kitchen, plans: list[str]) -> None:
     """Runs for the sheet are passed over in the order of the index, to the first that is for another."""
     number = kitchen.connect("google_sheets", service_account="")
@@ -184,7 +198,7 @@ def test_nor_does_the_claim_of_what_takes(kitchen: Kitchen, plans: list[str]) ->
     plans.clear()
     said = "The buyer also has an order, of 24 July, that gives the same. Nothing was taken."
     assert [each.objection and each.objection.sentence for each in kitchen.claim()] == [said]
-    assert any("ix_event_endpoint_id_subject_id" in plan for plan in plans)
+    assert any("ix_event_merchant_id_subject_id" in plan for plan in plans)
     _assert_none_reads_all(plans)
 
 

@@ -1,4 +1,4 @@
-"""A buyer's events are found by the buyer, and rows that only test events wrote are marked"""
+"""Rows that only test events wrote are marked"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,7 +11,6 @@ depends_on = None
 
 def upgrade() -> None:
     """To this revision. There is no way back but a copy of the database."""
-    op.create_index("ix_event_endpoint_id_subject_id", "event", ["endpoint_id", "subject", "id"])
     is_sqlite = op.get_bind().dialect.name == "sqlite"
     # What wrote the rows that are there is not known any more.
     marked: sa.Column[bool] = sa.Column("is_test", sa.Boolean(), nullable=False, server_default=sa.false())
