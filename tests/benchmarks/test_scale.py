@@ -54,7 +54,7 @@ def test_every_figure_is_found(filled: Engine) -> None:
     side = scale.Filled(filled, MERCHANTS)
     rows = list(scale.compare(side, side, EVENTS, times=1))
     found = {row.what for row in rows}
-    assert {"accept a batch of 64", "claim a run", "Home, the busiest store", "Runs, a usual store"} <= found
+    assert {"accept a batch of 64", "claim 64 runs", "Home, the busiest store", "Runs, a usual store"} <= found
     assert all(row.ratio for row in rows if "stored:" in row.against)
     (retention,) = [row for row in rows if row.what.startswith("retention")]
     assert int(retention.against.partition(" ")[0]) >= EVENTS / 6 - 1
