@@ -35,6 +35,7 @@ def keeper(tmp_path: Path, kitchen: Kitchen, mailchimp: Vendor) -> Iterator[Serv
     keeper.end()
 
 
+@pytest.mark.long
 def test_a_stopped_engine_is_replaced_and_its_run_goes_on(kitchen: Kitchen, keeper: Service, mailchimp: Vendor) -> None:
     """It stands still in the middle of a call; nothing but its sign of life tells."""
     called, may_answer = threading.Event(), threading.Event()
