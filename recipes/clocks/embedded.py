@@ -28,7 +28,9 @@ logger = logging.getLogger(__name__)
 SET_BACK = timedelta(seconds=5)
 _RETENTION = "retention"
 RETENTION_BEGINS = timedelta(minutes=5)
-LONGEST_REST = 0.02
+# Between two turns: while deliveries come, and while none do.
+LONGEST_REST, SHORT_REST = 0.02, 0.004
+BURST_SECONDS = 0.05
 
 
 class EmbeddedClock(Dispatcher):
@@ -49,6 +51,12 @@ class EmbeddedClock(Dispatcher):
         self._mailer = mailer
         self._spool = Spool(settings.spool)
         self._limits = runs.Limits()
+        self._woken_at = 0.0
+
+    def wake(self) -> None:
+        """Tells the dispatching thread that there is something to do, as after a delivery."""
+        self._woken_at = self._monotonic()
+        super().wake()
 
     def run(self) -> None:
         """Dispatches until stop() is called. A call takes 30 s at the most, so it ends soon after."""
@@ -70,12 +78,16 @@ class EmbeddedClock(Dispatcher):
                     back = timedelta(0)
                 begun = self._monotonic()
                 self._turn_safely()
-                # SQLite's lock is nobody's turn: who waits for it looks now and then whether it is free. So it is left
-                # to the receiver for as long as it was held here; what comes meanwhile shares the next commit.
-                self._stopping.wait(min(self._monotonic() - begun, LONGEST_REST))
+                self._rest(self._monotonic() - begun)
         finally:
             scheduler.shutdown(wait=False)
             self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _rest(self, held: float) -> None:
+        # SQLite's lock is nobody's turn: who waits for it looks now and then whether it is free. So while deliveries
+        # come it is left to the receiver for as long as it was held here. What comes back meanwhile shares a commit.
+        has_company = self._monotonic() - self._woken_at < BURST_SECONDS
+        self._stopping.wait(min(held, LONGEST_REST if has_company else SHORT_REST))
 
     def _ahead(self) -> timedelta:
         """How far the time of day is ahead of a clock that nobody sets."""

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, bindparam, or_, select, update
 from sqlmodel import Session, col
 
 from recipes.batches import is_one_of
@@ -26,6 +26,9 @@ from recipes.models import (
 
 LEASE = timedelta(minutes=2)
 
+_RUN = Run.__table__  # type: ignore[attr-defined]
+_CONNECTION = Connection.__table__  # type: ignore[attr-defined]
+
 
 def claim(
     session: Session,
@@ -46,6 +49,8 @@ def claim(
     if due is None:
         due = connections_due(session, now)
         one_at_a_time(session, Lock.CLAIM, {connection_id or 0 for connection_id, _ in due})
+    if not due:
+        return []
     # A lane, a lock and a limit are each of one connection. What is under way on these is looked up only now, when no
     # other engine can begin anything there.
     under_way = _under_way(session)
@@ -87,35 +92,46 @@ def claim(
     return load(session, ids, now)
 
 
+# Made once: they are asked at every turn, and making one takes longer than asking it.
+_UNDER_WAY = select(_RUN.c.connection_id, _RUN.c.lane, _RUN.c.lease).where(
+    among(_RUN.c.state, OPEN_STATES), _RUN.c.state == RunState.RUNNING
+)
+_DUE = (
+    select(_RUN.c.connection_id)
+    .where(among(_RUN.c.state, DUE_STATES), _RUN.c.due_at <= bindparam("now"))
+    .distinct()
+    .subquery()
+)
+_CONNECTIONS_DUE = (
+    select(_DUE.c.connection_id, _CONNECTION.c.app)
+    .outerjoin(_CONNECTION, _CONNECTION.c.id == _DUE.c.connection_id)
+    .where(
+        or_(
+            _CONNECTION.c.id.is_(None),
+            and_(
+                _CONNECTION.c.state == ConnectionState.ACTIVE,
+                _CONNECTION.c.merchant_id.not_in(bindparam("suspended", expanding=True)),
+            ),
+        )
+    )
+)
+
+
 def _under_way(session: Session) -> Sequence[tuple[int | None, str, str | None]]:
     """Of each run: its connection, its lane, and who has it."""
-    asked = select(col(Run.connection_id), col(Run.lane), col(Run.lease)).where(
-        among(col(Run.state), OPEN_STATES), col(Run.state) == RunState.RUNNING
-    )
-    return [(connection_id, lane, lease) for connection_id, lane, lease in session.execute(asked)]
+    return [(connection_id, lane, lease) for connection_id, lane, lease in session.execute(_UNDER_WAY)]
 
 
 def connections_due(session: Session, now: datetime) -> Sequence[tuple[int | None, str]]:
     """The active connections that have runs due, each with its service; None, "" for runs without a connection."""
-    due = (
-        select(col(Run.connection_id))
-        .where(among(col(Run.state), DUE_STATES), col(Run.due_at) <= now)
-        .distinct()
-        .subquery()
-    )
-    is_active = and_(
-        col(Connection.state) == ConnectionState.ACTIVE, col(Connection.merchant_id).not_in(suspended(session))
-    )
-    found = session.execute(
-        select(due.c.connection_id, col(Connection.app))
-        .outerjoin(Connection, col(Connection.id) == due.c.connection_id)
-        .where(or_(col(Connection.id).is_(None), is_active))
-    )
+    found = session.execute(_CONNECTIONS_DUE, {"now": now, "suspended": suspended(session)})
     return [(connection_id, app or "") for connection_id, app in found]
 
 
 def _merchants(session: Session, connections: Iterable[int | None]) -> Mapping[int | None, int]:
     wanted = [each for each in connections if each is not None]
+    if not wanted:
+        return {}
     found = session.execute(
         select(col(Connection.id), col(Connection.merchant_id)).where(
             is_one_of(session.connection(), col(Connection.id), wanted)

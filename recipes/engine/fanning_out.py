@@ -5,9 +5,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import bindparam, or_, select, update
 from sqlmodel import Session, col
 
 from recipes.batches import insert_rows, is_one_of
@@ -59,15 +60,15 @@ class Cook:
 
 def has_events(session: Session) -> bool:
     """Whether an event waits to be fanned out; those of suspended stores do not count."""
-    return session.execute(_waiting(session, _EVENT.c.id).limit(1)).first() is not None
+    waiting = _waiting(_EVENT.c.id)
+    return session.execute(waiting, {"suspended": suspended(session), "limit": 1}).first() is not None
 
 
 def has_work(session: Session, now: datetime) -> bool:
     """Whether an event waits to be fanned out or a run is due: a look that takes no lock."""
     if has_events(session):
         return True
-    due = select(col(Run.id)).where(among(col(Run.state), DUE_STATES), col(Run.due_at) <= now)
-    return session.execute(due.limit(1)).first() is not None
+    return session.execute(_DUE, {"now": now}).first() is not None
 
 
 def fan_out(session: Session, *, now: datetime, limit: int = 500) -> int:
@@ -78,7 +79,7 @@ def fan_out(session: Session, *, now: datetime, limit: int = 500) -> int:
     """
     # By one at a time, or a later event's run could be there, and go, before an earlier one's.
     one_at_a_time(session, Lock.FAN_OUT)
-    events = session.execute(_waiting(session, *_TO_FAN_OUT).order_by(_EVENT.c.id).limit(limit)).all()
+    events = session.execute(_waiting(*_TO_FAN_OUT), {"suspended": suspended(session), "limit": limit}).all()
     if not events:
         return 0
     oldest = min(event.received_at for event in events)
@@ -97,21 +98,49 @@ def fan_out(session: Session, *, now: datetime, limit: int = 500) -> int:
     return len(events)
 
 
-def _waiting(session: Session, *columns: Any) -> Any:
-    waiting = select(*columns).where(_EVENT.c.fanned_out_at.is_(None))
-    if not_now := suspended(session):
-        waiting = waiting.where(_EVENT.c.merchant_id.not_in(not_now))
-    return waiting
+# The statements of every turn are made once: making one takes longer than asking it.
+_DUE = select(_RUN.c.id).where(among(_RUN.c.state, DUE_STATES), _RUN.c.due_at <= bindparam("now")).limit(1)
+
+
+@cache
+def _waiting(*columns: Any) -> Any:
+    """Its values: `suspended`, the stores whose events do not count, and `limit`."""
+    return (
+        select(*columns)
+        .where(_EVENT.c.fanned_out_at.is_(None), _EVENT.c.merchant_id.not_in(bindparam("suspended", expanding=True)))
+        .order_by(_EVENT.c.id)
+        .limit(bindparam("limit"))
+    )
+
+
+@cache
+def _lately_off() -> Any:
+    """Its values: `merchants`, and `oldest`, when the first of the events came."""
+    of_merchants = select(col(Recipe.id)).where(col(Recipe.merchant_id).in_(bindparam("merchants", expanding=True)))
+    may_hold_one = or_(col(OffPeriod.until).is_(None), col(OffPeriod.until) > bindparam("oldest"))
+    return select(OffPeriod).where(col(OffPeriod.recipe_id).in_(of_merchants), may_hold_one)
+
+
+@cache
+def _on_or_among() -> Any:
+    """Its values: `merchants`, and `were_on`, recipes that count though they are off."""
+    is_wanted = or_(col(Recipe.enabled), col(Recipe.id).in_(bindparam("were_on", expanding=True)))
+    return (
+        select(Recipe, RecipeVersion)
+        .join(
+            RecipeVersion,
+            (col(RecipeVersion.recipe_id) == col(Recipe.id)) & (col(RecipeVersion.version) == col(Recipe.version)),
+        )
+        .where(col(Recipe.merchant_id).in_(bindparam("merchants", expanding=True)), is_wanted)
+        .order_by(col(Recipe.id))
+    )
 
 
 def _cooks(session: Session, merchants: Iterable[int], oldest: datetime) -> Mapping[tuple[int, str], Sequence[Cook]]:
     """Every recipe that is on or was on when the oldest event came."""
     off: dict[int, list[OffPeriod]] = defaultdict(list)
-    of_merchants = select(col(Recipe.id)).where(col(Recipe.merchant_id).in_(merchants))
-    may_hold_one = or_(col(OffPeriod.until).is_(None), col(OffPeriod.until) > oldest)
-    for period in session.execute(
-        select(OffPeriod).where(col(OffPeriod.recipe_id).in_(of_merchants), may_hold_one)
-    ).scalars():
+    given = {"merchants": list(merchants), "oldest": oldest}
+    for period in session.execute(_lately_off(), given).scalars():
         off[period.recipe_id].append(period)
     # One that is off since before the oldest came was on for none of them: most recipes that are off.
     were_on = [
@@ -119,15 +148,7 @@ def _cooks(session: Session, merchants: Iterable[int], oldest: datetime) -> Mapp
         for number, periods in off.items()
         if not any(each.until is None and each.since <= oldest for each in periods)
     ]
-    found = session.execute(
-        select(Recipe, RecipeVersion)
-        .join(
-            RecipeVersion,
-            (col(RecipeVersion.recipe_id) == col(Recipe.id)) & (col(RecipeVersion.version) == col(Recipe.version)),
-        )
-        .where(col(Recipe.merchant_id).in_(merchants), or_(col(Recipe.enabled), col(Recipe.id).in_(were_on)))
-        .order_by(col(Recipe.id))
-    ).all()
+    found = session.execute(_on_or_among(), {"merchants": list(merchants), "were_on": were_on}).all()
     cooks: dict[tuple[int, str], list[Cook]] = defaultdict(list)
     for recipe, version in found:
         cook = Cook(recipe, version.id, readable(version.definition), off[recipe.id])
@@ -137,11 +158,14 @@ def _cooks(session: Session, merchants: Iterable[int], oldest: datetime) -> Mapp
 
 def paused_among(session: Session, definitions: Iterable[Definition | None]) -> set[int]:
     """Those of the connections that the definitions begin with which are paused."""
-    used = {definition.steps[0].connection_id for definition in definitions if definition}
+    firsts = {definition.steps[0].connection_id for definition in definitions if definition}
+    used = [each for each in firsts if each is not None]
+    if not used:
+        return set()
     # Locked, in their order: whoever pauses or reconnects one meanwhile comes after, and finds the runs made here.
     found = session.execute(
         select(col(Connection.id), col(Connection.state))
-        .where(is_one_of(session.connection(), col(Connection.id), [each for each in used if each is not None]))
+        .where(is_one_of(session.connection(), col(Connection.id), used))
         .order_by(col(Connection.id))
         .with_for_update(read=True)
     )

@@ -9,10 +9,14 @@ from recipes import jobs
 from recipes.db import Lock, one_at_a_time
 from recipes.models import DUE_STATES, OPEN_STATES, Connection, ConnectionState, Merchant, Run, RunState, among
 
+_MERCHANT = Merchant.__table__  # type: ignore[attr-defined]
+# Made once: it is asked at every turn, and making it takes longer than asking it.
+_SUSPENDED = select(_MERCHANT.c.id).where(_MERCHANT.c.suspended_at.is_not(None))
+
 
 def suspended(session: Session) -> list[int]:
     """The stores that are suspended."""
-    return list(session.execute(select(col(Merchant.id)).where(col(Merchant.suspended_at).is_not(None))).scalars())
+    return list(session.execute(_SUSPENDED).scalars())
 
 
 def suspend(session: Session, merchant_id: int, *, now: datetime) -> None:
