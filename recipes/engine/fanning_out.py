@@ -84,9 +84,9 @@ def fan_out(session: Session, *, now: datetime, limit: int = 500) -> int:
         return 0
     oldest = min(event.received_at for event in events)
     cooks = _cooks(session, {event.merchant_id for event in events}, oldest)
-    paused = paused_among(session, (cook.definition for group in cooks.values() for cook in group))
+    states = states_of_first(session, (cook.definition for group in cooks.values() for cook in group))
     rows = [
-        run_of(event, cook, paused, now)
+        run_of(event, cook, states, now)
         for event in events
         for name in names_that_run(event.type)
         for cook in cooks.get((event.merchant_id, name), ())
@@ -156,12 +156,12 @@ def _cooks(session: Session, merchants: Iterable[int], oldest: datetime) -> Mapp
     return cooks
 
 
-def paused_among(session: Session, definitions: Iterable[Definition | None]) -> set[int]:
-    """Those of the connections that the definitions begin with which are paused."""
+def states_of_first(session: Session, definitions: Iterable[Definition | None]) -> Mapping[int, str]:
+    """The states of the connections that the definitions begin with; one that was removed is not among them."""
     firsts = {definition.steps[0].connection_id for definition in definitions if definition}
     used = [each for each in firsts if each is not None]
     if not used:
-        return set()
+        return {}
     # Locked, in their order: whoever pauses or reconnects one meanwhile comes after, and finds the runs made here.
     found = session.execute(
         select(col(Connection.id), col(Connection.state))
@@ -169,7 +169,7 @@ def paused_among(session: Session, definitions: Iterable[Definition | None]) -> 
         .order_by(col(Connection.id))
         .with_for_update(read=True)
     )
-    return {connection_id for connection_id, state in found if state == ConnectionState.PAUSED}
+    return {connection_id: state for connection_id, state in found if connection_id is not None}
 
 
 def takes(recipe: Recipe, event: Any) -> bool:
@@ -177,10 +177,11 @@ def takes(recipe: Recipe, event: Any) -> bool:
     return recipe.runs_on in (RunsOn.BOTH, event.mode)
 
 
-def run_of(event: Any, cook: Cook, paused: set[int], now: datetime) -> dict[str, Any]:
-    """The row of a new run, at its first step; held if that step's connection is `paused`.
+def run_of(event: Any, cook: Cook, states: Mapping[int, str], now: datetime) -> dict[str, Any]:
+    """The row of a new run, at its first step; held if that step's connection is paused by the `states`.
 
-    One that cannot be made has failed as soon as it is there: the merchant sees it, and all others go on.
+    One that cannot be made has failed as soon as it is there: the merchant sees it, and all others go on. So does, when
+    it is performed, one whose connection was removed before it was made.
     """
     row = {
         "merchant_id": event.merchant_id,
@@ -209,5 +210,7 @@ def run_of(event: Any, cook: Cook, paused: set[int], now: datetime) -> dict[str,
     except Exception:
         logger.exception("recipe %s has no place for event %s: its run has failed", cook.recipe.id, event.id)
         return row | {"outcome": _NO_PLACE}
-    state = RunState.HELD if step.connection_id in paused else RunState.QUEUED
-    return row | {"connection_id": step.connection_id, "lane": lane, "state": state, "outcome": "", "finished_at": None}
+    number = step.connection_id if step.connection_id in states else None
+    is_paused = number is not None and states[number] == ConnectionState.PAUSED
+    state = RunState.HELD if is_paused else RunState.QUEUED
+    return row | {"connection_id": number, "lane": lane, "state": state, "outcome": "", "finished_at": None}

@@ -1,6 +1,6 @@
 """Makes the runs of what was kept while a recipe was off, once the merchant has asked for it, a part at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ from sqlmodel import Session, col
 from recipes.batches import insert_rows
 from recipes.db import Lock, one_at_a_time
 from recipes.definition import readable
-from recipes.engine.fanning_out import Cook, paused_among, run_of
+from recipes.engine.fanning_out import Cook, run_of, states_of_first
 from recipes.engine.undone import undone_since
 from recipes.events import EVENT_TYPES, names_that_run
 from recipes.models import (
@@ -58,7 +58,7 @@ def make_kept_runs(session: Session, *, now: datetime, limit: int = 25) -> int:
         return 0
     period, recipe, version = found
     cook = Cook(recipe, version.id, readable(version.definition))
-    paused = paused_among(session, [cook.definition])
+    states = states_of_first(session, [cook.definition])
     events = _next_events(session, recipe, period, LOOK)
     among_them = _kept(recipe, period).where(col(Event.id).in_([event.id for event in events]))
     kept = set(session.execute(among_them).scalars())
@@ -68,7 +68,7 @@ def make_kept_runs(session: Session, *, now: datetime, limit: int = 25) -> int:
             break
         period.next_event_id = event.id + 1
         if event.id in kept:
-            rows.append(_row(session, event, cook, paused, now))
+            rows.append(_row(session, event, cook, states, now))
     else:
         if len(events) < LOOK:
             period.kept = Kept.DONE
@@ -80,8 +80,8 @@ def make_kept_runs(session: Session, *, now: datetime, limit: int = 25) -> int:
     return len(rows)
 
 
-def _row(session: Session, event: Any, cook: Cook, paused: set[int], now: datetime) -> dict[str, Any]:
-    row = run_of(event, cook, paused, now)
+def _row(session: Session, event: Any, cook: Cook, states: Mapping[int, str], now: datetime) -> dict[str, Any]:
+    row = run_of(event, cook, states, now)
     said = undone_since(session, session.get_one(Event, event.id), now=now)
     if said:
         row |= {"state": RunState.CANCELLED, "outcome": f"Left out: {said}", "finished_at": now}

@@ -10,7 +10,7 @@ from sqlmodel import Session
 
 from integrations import integration, kit
 from integrations.errors import Unauthorized
-from recipes import connections
+from recipes import connections, cookbook
 from recipes import engine as runs
 from recipes.db import reading, transaction
 from recipes.models import Connection, ConnectionState, Merchant, Recipe, RunState
@@ -269,6 +269,25 @@ def test_a_connection_that_runs_wait_for_is_not_removed(kitchen: Kitchen) -> Non
         assert connections.remove(session, mine, number)
         assert connections.get(session, mine, number) is None
     assert [run.connection_id for run in kitchen.runs()] == [None]
+
+
+def test_what_came_before_its_connection_was_removed_fails_alone(kitchen: Kitchen) -> None:
+    """Its recipe was on when it came, so it has a run; no other merchant's events wait for it."""
+    mine, number = kitchen.endpoint.merchant_id, kitchen.connect("slack")
+    recipe_id = kitchen.recipe("order.completed", step("slack", "post_message", number, channel="C1", text="Sold"))
+    kitchen.later(seconds=1)
+    kitchen.deliver("order.completed", order(1))
+    kitchen.later(seconds=1)
+    with transaction(kitchen.engine) as session:
+        cookbook.disable(session, mine, recipe_id, kitchen.now)
+        assert connections.remove(session, mine, number)
+    kitchen.later(seconds=1)
+    ledger = kitchen.connect("ledger")
+    kitchen.recipe("order.completed", step("ledger", "put_row", ledger, key="1", columns={"A": "1"}))
+    kitchen.deliver("order.completed", order(2, "joe@example.com"))
+    kitchen.work()
+    assert kitchen.states() == [RunState.FAILED, RunState.SUCCEEDED]
+    assert "connection that this recipe used was removed" in kitchen.runs()[0].outcome
 
 
 def _switch_off(kitchen: Kitchen, recipe_id: int) -> None:
