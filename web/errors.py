@@ -1,9 +1,11 @@
 """What is said when a page cannot be shown."""
 
-from flask import Flask, render_template
+from flask import Flask, current_app, g, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
+
+from recipes.db import UNAVAILABLE
 
 _WORDS = {
     400: ("That did not work", "Your browser sent something we could not read. Go back and try again."),
@@ -12,6 +14,11 @@ _WORDS = {
     405: ("That did not work", "This address only takes a form that was sent. Go back and try again."),
     410: ("Not any more", "What was here is gone."),
     413: ("Too large", "What you sent is larger than 512 kB."),
+    503: (
+        "One moment",
+        "The database does not answer just now, so no page can be shown. Deliveries are taken all the same and kept. "
+        "Try again in a minute; if it stays so, tell whoever runs this installation.",
+    ),
     500: ("Our mistake", "Something went wrong on our side. It is in the log. Deliveries are taken as before."),
 }
 
@@ -29,6 +36,19 @@ def add_to(app: Flask) -> None:
         # A number in the address that is larger than any the database can hold.
         title, sentence = _WORDS[404]
         return render_template("errors/error.html", title=title, sentence=sentence), 404
+
+    def say_that_the_database_is_away(error: Exception) -> ResponseReturnValue:
+        # The rule, not the address: that can hold a token. The database's own words hold none of ours.
+        why = getattr(error, "orig", None) or type(error).__name__
+        app.logger.error("the database did not answer for a page: %s %s: %s", request.method, request.url_rule, why)
+        # Nobody: to look who it is would take the database.
+        g._login_user = current_app.extensions["security"].login_manager.anonymous_user()
+        title, sentence = _WORDS[503]
+        page = render_template("errors/error.html", title=title, sentence=sentence)
+        return page, 503, {"Retry-After": "10"}
+
+    for kind in UNAVAILABLE:
+        app.register_error_handler(kind, say_that_the_database_is_away)
 
     @app.errorhandler(HTTPException)
     def show(error: HTTPException) -> ResponseReturnValue:

@@ -59,10 +59,14 @@ def kept_events(session: Session, merchant_id: int, recipe_id: int, now: datetim
     recipe = find_recipe(session, merchant_id, recipe_id)
     if recipe is None or not recipe.enabled:
         return KeptEvents()
-    offered = session.exec(_offered(recipe)).all()
-    count = sum(count_kept(session, recipe, period, most=MOST_COUNTED) for period in offered)
+    counted = [
+        (count_kept(session, recipe, period, most=MOST_COUNTED), period.since)
+        for period in session.exec(_offered(recipe)).all()
+    ]
+    count = sum(each for each, _ in counted)
     if count:
-        return KeptEvents(min(count, MOST_COUNTED), count > MOST_COUNTED, since=offered[0].since)
+        since = next(since for each, since in counted if each)
+        return KeptEvents(min(count, MOST_COUNTED), count > MOST_COUNTED, since=since)
     told = select(OffPeriod).where(
         OffPeriod.recipe_id == recipe.id,
         col(OffPeriod.kept).in_((Kept.RUNNING, Kept.DONE)),

@@ -118,6 +118,15 @@ def test_what_came_while_it_was_off_is_offered_and_run_in_order(shop: Shop) -> N
     assert (shop.make(), len(shop.ran())) == (0, 4)
 
 
+def test_an_offer_says_since_when_it_was_off_as_something_came(shop: Shop) -> None:
+    """Not since it was set up, which was before it was ever switched on."""
+    shop.on()
+    shop.off()
+    since = shop.kitchen.now
+    shop.sell(1)
+    assert shop.on().since == since
+
+
 def test_what_came_before_a_recipe_was_made_is_not_offered(shop: Shop, vault: Vault) -> None:
     """A recipe that is new to an old store asks nothing; one that was saved and left off asks for what came since."""
     shop.sell(1)
