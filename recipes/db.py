@@ -2,10 +2,13 @@
 
 import math
 import os
+import sqlite3
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import IntEnum
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -34,6 +37,9 @@ UNAVAILABLE = (OperationalError, InterfaceError, InternalError)
 
 # For numbers that pass 2^31 one day. SQLite's own number of a row is INTEGER, and that is as large.
 LARGE_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+
+# How often a writer that waits for SQLite's lock looks whether it is free.
+_LOOK_SECONDS = 0.001
 
 # What a pooled connection to SQLite remembers: the path and the file that it has open.
 _FILE = "file"
@@ -89,7 +95,7 @@ def open_database(url: str, *, wait_seconds: float = 10.0) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "connect", _note_file)
     event.listen(engine, "checkout", _check_file)
-    event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "begin", partial(_begin_sqlite, wait_seconds))
     return engine
 
 
@@ -198,10 +204,30 @@ def _set_up_sqlite(connection: Any) -> None:
     cursor.close()
 
 
-def _begin_sqlite(connection: Any) -> None:
+def _begin_sqlite(wait_seconds: float, connection: Connection) -> None:
     # A writing transaction takes the lock at once: upgrading a read lock later fails without waiting.
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    if not connection.get_execution_options().get("writes", False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    # SQLite itself looks ever more seldom whether the lock is free, in the end every tenth of a second. Who takes it
+    # again and again, as the engine does, would keep a receiver waiting until that gives up.
+    until = time.monotonic() + wait_seconds
+    connection.exec_driver_sql("PRAGMA busy_timeout=0")
+    try:
+        while not _takes_lock(connection, until):
+            time.sleep(_LOOK_SECONDS)
+    finally:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={round(wait_seconds * 1000)}")
+
+
+def _takes_lock(connection: Connection, until: float) -> bool:
+    try:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    except OperationalError as error:
+        if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY and time.monotonic() < until:
+            return False
+        raise
+    return True
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from recipes.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-FAN_OUT_BATCH = 500
+FAN_OUT_BATCH = 100
 # A call that takes longer makes room for another: a service that hangs costs a thread, and no quick one its turn.
 QUICK_SECONDS = 1.0
 # Calls at once, slow ones and all, for each of engine_threads, and in all; half of them may be one merchant's.

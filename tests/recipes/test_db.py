@@ -1,9 +1,10 @@
 """The database's own promises."""
 
+import threading
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import StatementError
 from sqlmodel import select
 
@@ -23,6 +24,31 @@ def test_sqlite_is_set_up_to_lose_nothing(settings: Settings) -> None:
         }
     engine.dispose()
     assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "auto_vacuum": 2}
+
+
+def test_a_writer_that_waits_looks_often(settings: Settings) -> None:
+    """SQLite itself would look every tenth of a second in the end, and miss the pauses of a busy one."""
+    engine, waiting = open_database(settings.database), open_database(settings.database, wait_seconds=20.0)
+    looked = threading.Semaphore(0)
+
+    def look(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement == "BEGIN IMMEDIATE":
+            looked.release()
+
+    event.listen(waiting, "before_cursor_execute", look)
+
+    def write() -> None:
+        with transaction(waiting):
+            pass
+
+    writer = threading.Thread(target=write)
+    with transaction(engine):
+        writer.start()
+        # Were it left to SQLite, it would look once from here, for all of the twenty seconds.
+        assert all(looked.acquire(timeout=10) for _ in range(20))
+    writer.join()
+    waiting.dispose()
+    engine.dispose()
 
 
 @both_databases
