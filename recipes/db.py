@@ -40,6 +40,11 @@ LARGE_NUMBER = BigInteger().with_variant(Integer, "sqlite")
 
 # How often a writer that waits for SQLite's lock looks whether it is free.
 _LOOK_SECONDS = 0.001
+# A machine that freezes or vanishes in mid-transaction keeps its locks from all others until PostgreSQL ends it. Ours
+# talk to nobody else while they have one: none stands idle for seconds.
+IDLE_SECONDS = 30.0
+# When a connection without a sign of life from the other end is given up, after 25 s: asked for on both ends.
+_KEEPALIVES = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 
 # What a pooled connection to SQLite remembers: the path and the file that it has open.
 _FILE = "file"
@@ -82,14 +87,15 @@ class UTCDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-def open_database(url: str, *, wait_seconds: float = 10.0) -> Engine:
+def open_database(url: str, *, wait_seconds: float = 10.0, idle_seconds: float = IDLE_SECONDS) -> Engine:
     """An engine for `url`, sqlite:///path or postgresql://…. Raises MissingDriver.
 
-    wait_seconds: how long a lock, and a PostgreSQL that does not answer, is waited for.
+    wait_seconds: how long a lock, and a PostgreSQL that does not answer, is waited for. idle_seconds: after how long
+    PostgreSQL ends a transaction in which nothing is asked; what is asked then raises one of UNAVAILABLE.
     """
     address = make_url(url)
     if address.get_backend_name() == "postgresql":
-        return _open_postgresql(address, wait_seconds)
+        return _open_postgresql(address, wait_seconds, idle_seconds)
     # Errors go to the log, and what stands in a statement may be a secret.
     engine = create_engine(url, connect_args={"timeout": wait_seconds}, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)
@@ -99,20 +105,31 @@ def open_database(url: str, *, wait_seconds: float = 10.0) -> Engine:
     return engine
 
 
-def _open_postgresql(address: URL, wait_seconds: float) -> Engine:
+def _open_postgresql(address: URL, wait_seconds: float, idle_seconds: float) -> Engine:
     milliseconds = round(wait_seconds * 1000)
     given = address.query.get("options", "")
-    options = f"{given if isinstance(given, str) else ' '.join(given)} -c lock_timeout={milliseconds}"
+    server_settings = {
+        "lock_timeout": milliseconds,
+        "idle_in_transaction_session_timeout": round(idle_seconds * 1000),
+        **{f"tcp_{name}": value for name, value in _KEEPALIVES.items()},
+    }
+    options = [
+        *([given] if isinstance(given, str) else given),
+        *(f"-c {name}={value}" for name, value in server_settings.items()),
+    ]
     try:
         return create_engine(
             address.set(drivername="postgresql+psycopg"),
             connect_args={
-                "options": options.strip(),
+                "options": " ".join(options).strip(),
                 # Whole seconds, and psycopg makes at least two of them.
                 "connect_timeout": max(math.ceil(wait_seconds), 2),
                 # A machine that is gone says nothing: without this its kernel is waited for, for a quarter of an hour.
                 "tcp_user_timeout": max(milliseconds, 1_000),
+                **_KEEPALIVES,
             },
+            # Whatever the server's default is: a statement has to see what was committed while it waited for a lock.
+            isolation_level="READ COMMITTED",
             # After a restart of the server no request meets a dead connection.
             pool_pre_ping=True,
             hide_parameters=True,
@@ -157,6 +174,13 @@ def whichever_is_free(session: Session, lock: Lock, numbers: Iterable[int] = (0,
         "SELECT number FROM unnest(CAST(:numbers AS int[])) AS number WHERE pg_try_advisory_xact_lock(:lock, number)"
     )
     return set(connection.execute(statement, {"lock": int(lock), "numbers": sorted(wanted)}).scalars())
+
+
+def let_stand_idle(session: Session) -> None:
+    """Lets the present transaction pause for as long as it likes. Only for one that reads: nobody waits for that."""
+    connection = session.connection()
+    if is_postgresql(connection):
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
+from recipes.db import let_stand_idle
 from recipes.ledger.pages import page_size
 from recipes.models import LedgerRow
 
@@ -116,6 +117,7 @@ def table_csv(session: Session, merchant_id: int, name: str) -> Iterator[str]:
     gets an apostrophe in front: it was written by buyers. A last column says which rows only test events wrote, if
     there are any.
     """
+    let_stand_idle(session)  # a slow download, or a pager at which somebody reads
     columns = _columns(session, merchant_id, name)
     has_tests = _has_tests(session, merchant_id, name)
     yield "\ufeff" + _csv_line([KEY_HEADING, *columns, *([TEST_HEADING] if has_tests else [])])
