@@ -128,6 +128,7 @@ class SharedDispatcher(Dispatcher):
             return []
         if len(due) > MOST_CONNECTIONS:
             due = random.sample(due, MOST_CONNECTIONS)  # so that none is always among the last
+            self._passed_over = True
         ours = whichever_is_free(session, Lock.CLAIM, {connection_id or 0 for connection_id, _ in due})
         self._passed_over = self._passed_over or len(ours) < len(due)
         return runs.claim(

@@ -18,6 +18,7 @@ from recipes.models import (
     DUE_STATES,
     OPEN_STATES,
     Connection,
+    ConnectionPace,
     ConnectionState,
     Run,
     RunState,
@@ -28,6 +29,7 @@ LEASE = timedelta(minutes=2)
 
 _RUN = Run.__table__  # type: ignore[attr-defined]
 _CONNECTION = Connection.__table__  # type: ignore[attr-defined]
+_PACE = ConnectionPace.__table__  # type: ignore[attr-defined]
 
 
 def claim(
@@ -105,14 +107,17 @@ _DUE = (
 _CONNECTIONS_DUE = (
     select(_DUE.c.connection_id, _CONNECTION.c.app)
     .outerjoin(_CONNECTION, _CONNECTION.c.id == _DUE.c.connection_id)
+    # On SQLite nothing stands there: the one engine knows it by heart.
+    .outerjoin(_PACE, _PACE.c.connection_id == _DUE.c.connection_id)
     .where(
+        or_(_PACE.c.rests_until.is_(None), _PACE.c.rests_until <= bindparam("now")),
         or_(
             _CONNECTION.c.id.is_(None),
             and_(
                 _CONNECTION.c.state == ConnectionState.ACTIVE,
                 _CONNECTION.c.merchant_id.not_in(bindparam("suspended", expanding=True)),
             ),
-        )
+        ),
     )
 )
 
@@ -123,7 +128,10 @@ def _under_way(session: Session) -> Sequence[tuple[int | None, str, str | None]]
 
 
 def connections_due(session: Session, now: datetime) -> Sequence[tuple[int | None, str]]:
-    """The active connections that have runs due, each with its service; None, "" for runs without a connection."""
+    """The active connections that have runs due, each with its service; None, "" for runs without a connection.
+
+    Without those that rest, as their service asked: however many they are, they keep no other from being looked at.
+    """
     found = session.execute(_CONNECTIONS_DUE, {"now": now, "suspended": suspended(session)})
     return [(connection_id, app or "") for connection_id, app in found]
 
