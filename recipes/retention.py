@@ -96,9 +96,15 @@ def _old_events(engine: Engine, before: datetime) -> Iterator[Sequence[int]]:
 
 def _delete_events(engine: Engine, ids: Sequence[int]) -> int:
     with transaction(engine) as session:
+        # First the locks, in the order in which whoever has one run again takes them: only a statement that begins
+        # when nobody is at these any more sees what became of them.
+        locked_runs = select(col(Run.id)).where(col(Run.event_id).in_(ids)).order_by(col(Run.id))
+        locked_events = select(col(Event.id)).where(col(Event.id).in_(ids)).order_by(col(Event.id))
+        session.execute(locked_runs.with_for_update())
+        session.execute(locked_events.with_for_update())
         deleted = session.execute(
             delete(Event)
-            # Asked again, with the lock: somebody may have had one run again. And what was never looked at stays.
+            # Asked again: somebody may have had one run again. And what was never looked at stays.
             .where(col(Event.id).in_(ids), _is_done_with(), col(Event.fanned_out_at).is_not(None))
             .returning(col(Event.id))
         )

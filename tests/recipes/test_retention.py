@@ -1,12 +1,15 @@
 """What is old and done is forgotten, in small parts, and the file gets smaller."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import pairwise
 
-from sqlalchemy import Engine, update
+import pytest
+from sqlalchemy import Engine, text, update
 from sqlmodel import col, select
 
+from recipes import engine as runs
 from recipes.clients import ClientCache
 from recipes.clocks.embedded import EmbeddedClock
 from recipes.db import open_database, reading, transaction
@@ -21,6 +24,7 @@ from tests.integrations.conftest import _no_proxy, start_vendor
 from tests.recipes.engine.conftest import kitchen, mailchimp, slack
 from tests.recipes.engine.kitchen import Kitchen, order, step
 from tests.recipes.test_query_plans import explained
+from tests.service.running import eventually
 
 __all__ = ["_no_proxy", "kitchen", "mailchimp", "slack", "start_vendor"]
 
@@ -158,6 +162,30 @@ def test_old_events_that_have_to_stay_are_passed_by_once(kitchen: Kitchen) -> No
     assert any(plan.startswith("SEARCH identity_key USING COVERING INDEX ix_identity_key_event_id") for plan in plans)
     large = ("event", "run", "attempt", "identity_key")
     assert [plan for plan in plans if plan.startswith(tuple(f"SCAN {table}" for table in large))] == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_run_that_is_just_run_again_stays(kitchen: Kitchen, engine: Engine) -> None:
+    """Retention finds it finished, waits for the merchant's request, and looks again. SQLite has one writer anyway."""
+    _sell(kitchen, 1, 2)
+    kitchen.recipe("order.completed", step("ledger", "put_row", kitchen.connect("ledger")))
+    kitchen.work()
+    assert kitchen.states() == [RunState.FAILED] * 2
+    kitchen.later(days=8)
+    with ThreadPoolExecutor(1) as pool:
+        with transaction(engine) as session:
+            runs.run_again(session, kitchen.endpoint.merchant_id, 1, now=kitchen.now)
+            forgotten = pool.submit(_forget, kitchen)
+            eventually(lambda: _waits_for_a_lock(engine), "retention to wait for the request")
+        assert forgotten.result(10.0) == 1
+    assert [(run.id, run.state) for run in kitchen.runs()] == [(1, RunState.QUEUED)]
+
+
+def _waits_for_a_lock(engine: Engine) -> bool:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with reading(engine) as session:
+        return bool(session.execute(text(waiting)).scalar())
 
 
 def test_retention_begins_soon_after_a_start(
