@@ -40,6 +40,7 @@ LARGE_NUMBER = BigInteger().with_variant(Integer, "sqlite")
 
 # How often a writer that waits for SQLite's lock looks whether it is free.
 _LOOK_SECONDS = 0.001
+
 # A machine that freezes or vanishes in mid-transaction keeps its locks from all others until PostgreSQL ends it. Ours
 # talk to nobody else while they have one: none stands idle for seconds.
 IDLE_SECONDS = 30.0

@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from integrations import integration
 from recipes import engine as runs
-from recipes.db import reading, transaction
+from recipes.db import UNAVAILABLE, reading, transaction
 from recipes.inbox import bring_in
 from recipes.ledger import silences
 from recipes.mail import Mailer
@@ -64,24 +64,40 @@ def send_notices(engine: Engine, mailer: Mailer, public_url: str, now: datetime)
     """Tells merchants once, by mail, of each connection that has paused; the number of notices."""
     sent = 0
     for connection in _paused_untold(engine):
-        title = integration(connection.app).title
-        with reading(engine) as session:
-            held = session.execute(
-                select(func.count()).where(
-                    col(Run.connection_id) == connection.id,
-                    among(col(Run.state), OPEN_STATES),
-                    col(Run.state) == RunState.HELD,
-                )
-            ).scalar_one()
-        waiting = "1 run is waiting" if held == 1 else f"{held} runs are waiting"
-        mail = _Mail(
-            subject=f"Reconnect {title}: {waiting}",
-            text=f"{connection.paused_reason}\n\nNothing is lost: {waiting} for {connection.name}, "
-            f"and all of them go on, in order, once it is reconnected.\n\n"
-            f"{public_url}/connections/{connection.id}\n",
-        )
-        sent += _tell(engine, mailer, connection.merchant_id, _about(connection), mail, now)
+        try:
+            sent += _send_notice(engine, mailer, public_url, connection, now)
+        except UNAVAILABLE:
+            raise
+        except Exception:
+            # The others' merchants are told all the same.
+            logger.exception("the notice that connection %s has paused cannot be sent", connection.id)
     return sent
+
+
+def _send_notice(engine: Engine, mailer: Mailer, public_url: str, connection: Connection, now: datetime) -> bool:
+    with reading(engine) as session:
+        held = session.execute(
+            select(func.count()).where(
+                col(Run.connection_id) == connection.id,
+                among(col(Run.state), OPEN_STATES),
+                col(Run.state) == RunState.HELD,
+            )
+        ).scalar_one()
+    waiting = "1 run is waiting" if held == 1 else f"{held} runs are waiting"
+    mail = _Mail(
+        subject=f"Reconnect {_title(connection.app)}: {waiting}",
+        text=f"{connection.paused_reason}\n\nNothing is lost: {waiting} for {connection.name}, "
+        f"and all of them go on, in order, once it is reconnected.\n\n"
+        f"{public_url}/connections/{connection.id}\n",
+    )
+    return _tell(engine, mailer, connection.merchant_id, _about(connection), mail, now)
+
+
+def _title(app: str) -> str:
+    try:
+        return integration(app).title
+    except KeyError:  # it is not shipped any more
+        return app
 
 
 @dataclass(frozen=True)
@@ -110,7 +126,15 @@ def notice_silences(engine: Engine, mailer: Mailer, public_url: str, now: dateti
     """Tells merchants once, by mail, of each thing that has gone quiet; the number of notices."""
     with reading(engine) as session:
         merchants = session.execute(select(col(Merchant.id)).order_by(col(Merchant.id))).scalars().all()
-    return sum(_notice_silences(engine, mailer, public_url, merchant_id, now) for merchant_id in merchants)
+    sent = 0
+    for merchant_id in merchants:
+        try:
+            sent += _notice_silences(engine, mailer, public_url, merchant_id, now)
+        except UNAVAILABLE:
+            raise
+        except Exception:
+            logger.exception("what has gone quiet at store %d cannot be told", merchant_id)
+    return sent
 
 
 def _notice_silences(engine: Engine, mailer: Mailer, public_url: str, merchant_id: int, now: datetime) -> int:

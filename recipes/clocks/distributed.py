@@ -16,8 +16,8 @@ from typing import Any
 import procrastinate
 import psycopg
 from procrastinate import RetryDecision
-from procrastinate.exceptions import ConnectorException
-from procrastinate.jobs import DeleteJobCondition, Job
+from procrastinate.exceptions import ConnectorException, UniqueViolation
+from procrastinate.jobs import DeleteJobCondition, Job, Status
 from sqlalchemy import Engine
 
 from recipes import engine as runs
@@ -150,15 +150,16 @@ class DistributedClock:
             connector=procrastinate.PsycopgConnector(conninfo=address, min_size=1, max_size=4, timeout=10.0)
         )
         app.task(name=jobs.LOOK, retry=_Again())(self._look)
-        # Each is deferred once in the cluster when its time comes, and not again while it waits.
-        for name, cron, task in (
-            ("recovery", self._rhythm.recovery, self._recover),
-            ("upkeep", self._rhythm.upkeep, self._upkeep),
-            ("stalled", self._rhythm.upkeep, self._retry_stalled),
-            ("silences", self._rhythm.silences, self._notice_silences),
-            ("retention", self._rhythm.retention, self._forget_old),
+        # Each is deferred once in the cluster when its time comes, and not again while it waits; nor is it done twice
+        # at once, but for the one that ends what the dead are at.
+        for name, cron, task, lock in (
+            ("stalled", self._rhythm.recovery, self._retry_stalled, None),
+            ("recovery", self._rhythm.recovery, self._recover, "recovery"),
+            ("upkeep", self._rhythm.upkeep, self._upkeep, "upkeep"),
+            ("silences", self._rhythm.silences, self._notice_silences, "silences"),
+            ("retention", self._rhythm.retention, self._forget_old, "retention"),
         ):
-            app.periodic(cron=cron)(app.task(name=name, queueing_lock=name, pass_context=True)(task))
+            app.periodic(cron=cron)(app.task(name=name, queueing_lock=name, lock=lock, pass_context=True)(task))
         return app
 
     async def _look(self, at: str | None = None) -> None:
@@ -188,7 +189,11 @@ class DistributedClock:
         """Jobs of workers that are gone are done again by others."""
         manager = context.app.job_manager
         for job in await manager.get_stalled_jobs(seconds_since_heartbeat=self._rhythm.heartbeat * 3):
-            await manager.retry_job(job)
+            try:
+                await manager.retry_job(job)
+            except UniqueViolation:
+                # One that recurs, and the next of its kind waits already: that is all it takes.
+                await manager.finish_job(job, Status.FAILED, delete_job=True)
 
     def _forget_old(self, _context: Any, timestamp: int) -> None:
         forget_old(self._engine, keep_days=self._settings.keep_days, now=self._now(), pause=self._stopping.wait)

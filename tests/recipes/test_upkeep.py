@@ -29,6 +29,7 @@ class Box(Mailer):
         super().__init__(settings)
         self.sent: list[tuple[str, str, str]] = []
         self.is_away = False
+        self.breaks_at = ""
 
     @property
     def is_on(self) -> bool:
@@ -39,6 +40,8 @@ class Box(Mailer):
         """Whether the server took it."""
         if self.is_away:
             return False
+        if self.breaks_at and self.breaks_at in text:
+            raise ZeroDivisionError
         self.sent.append((recipient, subject, text))
         return True
 
