@@ -44,6 +44,7 @@ def run_engine(settings: Settings, parent: int) -> None:
         ClientCache(Vault.from_keys(settings.sealing_keys()), settings.api_base),
         Mailer(settings),
         alive=SignOfLife(settings.sign_of_life).give,
+        works=SignOfLife(settings.sign_of_work).give,
     )
     stopping = threading.Event()
 
@@ -100,6 +101,7 @@ def run_worker(settings: Settings, parent: int | None = None, **given: Any) -> N
         ClientCache(Vault.from_keys(settings.sealing_keys()), settings.api_base),
         Mailer(settings),
         alive=SignOfLife(settings.sign_of_life).give,
+        works=SignOfLife(settings.sign_of_work).give,
         **given,
     )
     done = threading.Event()

@@ -186,6 +186,11 @@ class Settings(BaseSettings):
         """File that the engine touches while it is alive."""
         return self.data_dir / "engine-alive"
 
+    @property
+    def sign_of_work(self) -> Path:
+        """File that the engine touches while it gets on: after every turn that succeeded."""
+        return self.data_dir / "engine-works"
+
     def signing_key(self) -> str:
         """The key that signs sessions; made and kept in the data directory if not set."""
         return self.secret_key.get_secret_value() if self.secret_key else kept_key(self.data_dir / "secret-key")

@@ -1,6 +1,7 @@
-"""The engine's sign of life: a file whose time says when its dispatching thread last looked for work.
+"""The engine's signs: files whose times say when its dispatching thread last looked for work, and last got on.
 
-The process may be there and yet hang: stopped, deadlocked, stuck in a call. Then nobody touches the file any more.
+The process may be there and yet hang: stopped, deadlocked, stuck in a call. Then nobody touches the first any more. Or
+all that it tries fails: then nobody touches the second. A file's time can be set even where the disk is full.
 """
 
 import logging

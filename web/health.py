@@ -1,6 +1,7 @@
 """GET /healthz: whether this installation can do its work, for whoever watches it."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
@@ -18,13 +19,15 @@ from web.site import site
 
 # A turn of the engine may rightly wait ten seconds for a locked database, twice.
 LONGEST_SILENCE = timedelta(seconds=30)
+# Two or three turns in a row may meet the same lock, as while somebody copies the database.
+LONGEST_FAILURE = timedelta(seconds=60)
 
 blueprint = Blueprint("health", __name__)
 
 
 @blueprint.get("/healthz")
 def healthz() -> ResponseReturnValue:
-    """200 while the database answers and the engine shows that it is alive; 503 with a sentence otherwise.
+    """200 while the database answers and the engine shows that it is alive and gets on; 503 with a sentence otherwise.
 
     200 with a sentence if there is something for a person to look at. So it is on PostgreSQL if no worker shows life:
     who asks is a load balancer, and it must not take away the receivers for that, which lose no delivery.
@@ -38,12 +41,14 @@ def healthz() -> ResponseReturnValue:
         return _unavailable("The database does not answer.")
     if workers_missed_since:
         return _look_at(f"Work waits, and no worker shows life since {_moment(workers_missed_since)}.")
+    silent_since = _missing_since(site().settings.sign_of_life, LONGEST_SILENCE)
+    failing_since = None if silent_since else _missing_since(site().settings.sign_of_work, LONGEST_FAILURE)
+    failing = f"All that the engine tries fails since {failing_since}. The log says why." if failing_since else ""
     if site().settings.is_postgresql:
-        return _set_aside()
-    since = _engine_seen_at()
-    if site().now() - since > LONGEST_SILENCE:
-        return _unavailable(f"The engine gives no sign of life since {_moment(since)}.")
-    return _set_aside()
+        return _look_at(failing) if failing else _set_aside()
+    if silent_since:
+        return _unavailable(f"The engine gives no sign of life since {silent_since}.")
+    return _unavailable(failing) if failing else _set_aside()
 
 
 def _set_aside() -> ResponseReturnValue:
@@ -56,10 +61,15 @@ def _set_aside() -> ResponseReturnValue:
     return {"status": "ok"}
 
 
-def _engine_seen_at() -> datetime:
+def _missing_since(sign: Path, longest: timedelta) -> str | None:
+    """Since when the engine has not given this sign, in words; None if it has been for no longer than `longest`."""
+    now = site().now()
     # An engine that starts together with this process has time to show itself.
-    last = last_sign(site().settings.sign_of_life)
-    return max(last, site().started_at) if last else site().started_at
+    times = [each for each in (last_sign(sign), site().started_at) if each]
+    if any(abs(now - each) <= longest for each in times):
+        return None
+    # A time that lies ahead says nothing until it comes again.
+    return "the clock was set back" if max(times) > now else _moment(max(times))
 
 
 def _workers_missed_since(session: Session) -> datetime | None:

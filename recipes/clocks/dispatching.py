@@ -41,11 +41,16 @@ class Dispatcher(ABC):
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         alive: Callable[[], None] = lambda: None,
         monotonic: Callable[[], float] = time.monotonic,
+        works: Callable[[], None] = lambda: None,
     ) -> None:
-        """alive: called at every turn, at least once a second unless a turn takes longer."""
+        """alive: called before every turn, at least once a second unless one takes longer.
+
+        works: called after each that succeeds. Who cannot work, as while the database is away, is alive all the same.
+        """
         self._engine = engine
         self._now = now
         self._alive = alive
+        self._works = works
         self._monotonic = monotonic
         self._threads = settings.engine_threads
         self._most_calls = max(min(CALLS_EACH * self._threads, MOST_CALLS), self._threads)
@@ -130,6 +135,8 @@ class Dispatcher(ABC):
         except Exception:
             logger.exception("a turn of the engine failed; it is tried again, result by result")
             self._settle_apart()
+        else:
+            self._works()
         return True
 
     def _free(self, returned: Sequence[runs.Performed]) -> int:

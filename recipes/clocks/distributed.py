@@ -69,13 +69,16 @@ class DistributedClock:
         rhythm: Rhythm = Rhythm(),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         alive: Callable[[], None] = lambda: None,
+        works: Callable[[], None] = lambda: None,
     ) -> None:
         self._engine = engine
         self._settings = settings
         self._mailer = mailer
         self._rhythm = rhythm
         self._now = now
-        self._dispatcher = SharedDispatcher(engine, settings, clients, lease_seconds=rhythm.lease, now=now, alive=alive)
+        self._dispatcher = SharedDispatcher(
+            engine, settings, clients, lease_seconds=rhythm.lease, now=now, alive=alive, works=works
+        )
         self._stopping = threading.Event()
         self._stop: Callable[[], None] = lambda: None
 

@@ -45,8 +45,9 @@ class EmbeddedClock(Dispatcher):
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         alive: Callable[[], None] = lambda: None,
         monotonic: Callable[[], float] = time.monotonic,
+        works: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__(engine, settings, clients, now, alive, monotonic)
+        super().__init__(engine, settings, clients, now, alive, monotonic, works)
         self._settings = settings
         self._mailer = mailer
         self._spool = Spool(settings.spool)

@@ -46,8 +46,9 @@ class SharedDispatcher(Dispatcher):
         lease_seconds: float,
         now: Callable[[], datetime],
         alive: Callable[[], None],
+        works: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__(engine, settings, clients, now, alive)
+        super().__init__(engine, settings, clients, now, alive, works=works)
         self._lease_time = timedelta(seconds=lease_seconds)
         self._told = datetime.min.replace(tzinfo=UTC)
         self._passed_over = False

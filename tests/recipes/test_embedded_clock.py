@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine, update
+from sqlalchemy.exc import OperationalError
 from sqlmodel import select
 
 from recipes.clients import ClientCache
@@ -112,6 +113,32 @@ def test_the_sign_of_life_comes_from_the_thread_that_dispatches(clock: EmbeddedC
     clock.stop()
     thread.join(10)
     assert signs.threads == {thread.ident}
+
+
+@pytest.mark.parametrize("failure", [ValueError("a defect"), OperationalError("…", None, Exception("a full disk"))])
+def test_the_sign_of_work_comes_only_with_a_turn_that_succeeded(
+    engine: Engine, settings: Settings, kitchen: Kitchen, vault: Vault, failure: Exception
+) -> None:
+    """While all turns fail, whyever, the engine is alive, and not at work; with the first that succeeds it is."""
+    alive, works = Signs(), Signs()
+    clock = EmbeddedClock(engine, settings, ClientCache(vault, {}), Mailer(settings), alive=alive, works=works)
+    take_turn, may_succeed = clock.turn, threading.Event()
+
+    def turn() -> int:
+        if not may_succeed.is_set():
+            clock.wake()
+            raise failure
+        return take_turn()
+
+    clock.turn = turn  # type: ignore[method-assign]
+    thread = threading.Thread(target=clock.run, daemon=True)
+    thread.start()
+    alive.wait_for(3)
+    assert not works.threads
+    may_succeed.set()
+    works.wait_for(1)
+    clock.stop()
+    thread.join(10)
 
 
 def test_a_jump_of_the_clock_takes_no_run_away(

@@ -24,7 +24,7 @@ class Watcher:
 
     def __init__(self, settings: Settings, engine: Engine, vault: Vault) -> None:
         self.now = NOW
-        self._sign = settings.sign_of_life
+        self._settings = settings
         self._browser = Browser(create_app(settings, engine=engine, vault=vault, now=lambda: self.now).test_client())
 
     def asks(self, after: float) -> tuple[int, str]:
@@ -35,8 +35,17 @@ class Watcher:
 
     def engine_shows_itself(self, at: datetime) -> None:
         """The engine's sign of life."""
-        self._sign.touch()
-        os.utime(self._sign, (at.timestamp(), at.timestamp()))
+        _touch(self._settings.sign_of_life, at)
+
+    def engine_gets_on(self, at: datetime) -> None:
+        """The engine is alive, and a turn has succeeded."""
+        self.engine_shows_itself(at)
+        _touch(self._settings.sign_of_work, at)
+
+
+def _touch(path: Path, at: datetime) -> None:
+    path.touch()
+    os.utime(path, (at.timestamp(), at.timestamp()))
 
 
 @pytest.fixture
@@ -47,11 +56,37 @@ def watcher(settings: Settings, engine: Engine, vault: Vault) -> Watcher:
 
 def test_a_silent_engine_is_named(watcher: Watcher) -> None:
     """With the time since when; and all is well again as soon as the engine shows itself."""
-    watcher.engine_shows_itself(NOW + timedelta(seconds=100))
+    watcher.engine_gets_on(NOW + timedelta(seconds=100))
     assert watcher.asks(after=125) == (200, "")
     assert watcher.asks(after=140) == (503, "The engine gives no sign of life since 2026-07-24 12:01:40 UTC.")
     watcher.engine_shows_itself(NOW + timedelta(seconds=139))
     assert watcher.asks(after=140) == (200, "")
+
+
+def test_an_engine_that_gets_nothing_done_is_named(watcher: Watcher) -> None:
+    """It is alive, and every turn fails: nobody would end it, so somebody has to be told. One lock is no such thing."""
+    watcher.engine_gets_on(NOW + timedelta(seconds=100))
+    watcher.engine_shows_itself(NOW + timedelta(seconds=160))
+    assert watcher.asks(after=160) == (200, "")
+    watcher.engine_shows_itself(NOW + timedelta(seconds=161))
+    failing = "All that the engine tries fails since 2026-07-24 12:01:40 UTC. The log says why."
+    assert watcher.asks(after=161) == (503, failing)
+    watcher.engine_gets_on(NOW + timedelta(seconds=162))
+    assert watcher.asks(after=162) == (200, "")
+
+
+def test_an_engine_that_hangs_is_named_though_the_clock_was_set_back(watcher: Watcher) -> None:
+    """Not only when the old time has come again; its next sign is in the new time."""
+    watcher.engine_gets_on(NOW + timedelta(hours=2))
+    assert watcher.asks(after=3600) == (503, "The engine gives no sign of life since the clock was set back.")
+    watcher.engine_gets_on(NOW + timedelta(hours=1))
+    assert watcher.asks(after=3600) == (200, "")
+    assert watcher.asks(after=3540) == (503, "The engine gives no sign of life since the clock was set back.")
+    watcher.engine_shows_itself(NOW - timedelta(hours=1))
+    assert watcher.asks(after=-3600) == (
+        503,
+        "All that the engine tries fails since the clock was set back. The log says why.",
+    )
 
 
 def test_an_engine_that_is_only_starting_is_waited_for(watcher: Watcher) -> None:
