@@ -65,6 +65,10 @@ class Dispatcher(ABC):
         self._kept_at = datetime.min.replace(tzinfo=UTC)
         # By run: when its call began.
         self._under_way: dict[int, float] = {}
+        # Under way, and no thread has begun with it yet: whoever takes it off has it.
+        self._to_begin: dict[int, runs.Claimed] = {}
+        self._not_begun: list[int] = []
+        self._no_threads_until = 0.0
         # Held from a claim until what was claimed stands in `_under_way`.
         self._claiming = threading.Lock()
         self._came_back: deque[runs.Performed] = deque()
@@ -90,6 +94,7 @@ class Dispatcher(ABC):
     def turn(self) -> int:
         """One look: settles, fans out, claims and starts what is due; the number of runs started."""
         now = self._now()
+        self._give_back(now)
         returned = list(self._came_back)
         free = self._free(returned)
         if not returned and not self._has_work(now):
@@ -104,10 +109,11 @@ class Dispatcher(ABC):
                 self._is_settled(performed)
             for each in claimed:
                 self._under_way[each.run_id] = self._monotonic()
-                self._pool.submit(self._perform, each)
-        if more or (returned and claimed):
+                self._to_begin[each.run_id] = each
+        self._begin(claimed)
+        if more or self._not_begun or (returned and claimed):
             self._look.set()
-        return len(claimed)
+        return len(claimed) - len(self._not_begun)
 
     @abstractmethod
     def _settle(self, session: Session, returned: Sequence[runs.Performed], now: datetime) -> None:
@@ -141,7 +147,7 @@ class Dispatcher(ABC):
 
     def _free(self, returned: Sequence[runs.Performed]) -> int:
         """How many calls may begin now."""
-        if self._stopping.is_set():
+        if self._stopping.is_set() or self._monotonic() < self._no_threads_until:
             return 0
         back = {performed.claimed.run_id for performed in returned}
         began = [at for run_id, at in self._under_way.items() if run_id not in back]
@@ -161,6 +167,33 @@ class Dispatcher(ABC):
     def _looks_for_kept(self, now: datetime) -> bool:
         # Whichever way: the time of day can be set back.
         return abs(now - self._kept_at) >= KEPT_EVERY
+
+    def _begin(self, claimed: Sequence[runs.Claimed]) -> None:
+        """Hands the runs to the pool. Those for which the system has no thread are given back in the next turn."""
+        for place, each in enumerate(claimed):
+            try:
+                self._pool.submit(self._perform_first, each.run_id)
+            except RuntimeError as error:
+                rest = [later.run_id for later in claimed[place:]]
+                # The pool keeps even what it had no thread for, and one of its threads may have begun it by now.
+                self._not_begun = [run_id for run_id in rest if self._to_begin.pop(run_id, None)]
+                self._no_threads_until = self._monotonic() + LOOK_SECONDS
+                logger.warning("%d runs go back to the queue: %s", len(self._not_begun), error)
+                break
+
+    def _perform_first(self, run_id: int) -> None:
+        claimed = self._to_begin.pop(run_id, None)
+        if claimed is not None:
+            self._perform(claimed)
+
+    def _give_back(self, now: datetime) -> None:
+        if not self._not_begun:
+            return
+        with transaction(self._engine) as session:
+            runs.give_back(session, lease=self._lease, runs=self._not_begun, now=now)
+        for run_id in self._not_begun:
+            self._under_way.pop(run_id, None)
+        self._not_begun = []
 
     def _perform(self, claimed: runs.Claimed) -> None:
         self._came_back.append(runs.perform(claimed, self._tools))

@@ -10,7 +10,7 @@ from recipes.engine.kept import has_kept_work, make_kept_runs
 from recipes.engine.limits import Limits, SharedLimits
 from recipes.engine.loading import Claimed
 from recipes.engine.performing import Performed, Tools, ever_barer, perform
-from recipes.engine.recovering import extend_leases, mend_due_times, recover
+from recipes.engine.recovering import extend_leases, give_back, mend_due_times, recover
 from recipes.engine.requests import (
     RunRequestError,
     UndoneSince,
@@ -40,6 +40,7 @@ __all__ = [
     "ever_barer",
     "extend_leases",
     "fan_out",
+    "give_back",
     "has_events",
     "has_kept_work",
     "has_work",

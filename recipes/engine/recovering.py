@@ -34,6 +34,16 @@ def extend_leases(
     )
 
 
+def give_back(session: Session, *, lease: str, runs: Iterable[int], now: datetime) -> None:
+    """Puts back runs that were claimed and not begun: nothing was tried, so nothing is in doubt."""
+    session.execute(
+        update(Run)
+        .where(col(Run.id).in_(list(runs)), col(Run.lease) == lease, col(Run.state) == RunState.RUNNING)
+        .values(state=RunState.QUEUED, attempt=Run.attempt - 1, due_at=now, lease=None, lease_until=None)
+    )
+    jobs.look_soon(session)
+
+
 def mend_due_times(session: Session, *, now: datetime, back: timedelta = timedelta(0)) -> int:
     """Lets no run wait for longer because the clock was set back; the number of runs.
 

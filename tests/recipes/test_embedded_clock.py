@@ -2,6 +2,8 @@
 
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -215,6 +217,56 @@ def test_slow_calls_make_room_for_quick_ones(
     slack.close()
     clock.stop()
     clock.turn()
+
+
+@contextmanager
+def _without_new_threads() -> Iterator[None]:
+    """No thread can be started, as when a container has all the processes that it may have."""
+    before = threading.stack_size(1 << 47)  # more than there are addresses
+    try:
+        yield
+    finally:
+        threading.stack_size(before)
+
+
+def test_what_no_thread_can_be_started_for_goes_back_to_the_queue(
+    kitchen: Kitchen, clock: EmbeddedClock, slack: Vendor, slow_call: SlowCall
+) -> None:
+    """No try was made, so none counts and nothing is in doubt; each is done once as soon as there is a thread."""
+    slow_call.may_end.set()
+    for number in range(2, 5):
+        kitchen.deliver("order.completed", order(number, f"buyer{number}@example.com"))
+    with _without_new_threads():
+        assert clock.turn() == 0
+        assert clock.turn() == 0
+        assert kitchen.states() == [RunState.QUEUED] * 4
+        assert {(run.attempt, run.doubt, run.lease) for run in kitchen.runs()} == {(0, False, None)}
+    thread = threading.Thread(target=clock.run, daemon=True)
+    thread.start()
+    eventually(lambda: kitchen.states() == [RunState.SUCCEEDED] * 4, "four runs")
+    clock.stop()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert len(slack.calls) == 4
+    assert {run.attempt for run in kitchen.runs()} == {1}
+
+
+def test_an_engine_that_can_start_no_thread_goes_on_with_those_it_has(
+    kitchen: Kitchen, clock: EmbeddedClock, slack: Vendor, slow_call: SlowCall
+) -> None:
+    """And ends when it is told to, with what was not begun left for the next."""
+    assert clock.turn() == 1
+    assert slow_call.begun.wait(10)
+    with _without_new_threads():
+        for number in range(2, 4):
+            kitchen.deliver("order.completed", order(number, f"buyer{number}@example.com"))
+        assert clock.turn() == 0
+        clock.stop()
+        slow_call.may_end.set()
+        eventually(lambda: clock.turn() == 0 and RunState.RUNNING not in kitchen.states(), "the end of what was begun")
+    clock.run()
+    assert sorted(kitchen.states()) == [RunState.QUEUED] * 2 + [RunState.SUCCEEDED]
+    assert len(slack.calls) == 1
 
 
 def test_a_clock_that_is_set_back_keeps_no_run_waiting(
