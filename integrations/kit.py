@@ -67,8 +67,11 @@ __all__ = [
 class Rows(Protocol):
     """Rows of a merchant's own, kept by Pocketwire. The engine hands an implementation to each call."""
 
-    def put(self, table: str, key: str, values: Mapping[str, str]) -> bool:
-        """Writes the row `key`; columns not named stay as they were. True if the row is new."""
+    def put(self, table: str, key: str, values: Mapping[str, str]) -> bool | None:
+        """Writes the row `key`; columns not named stay as they were. True if the row is new.
+
+        None if it is left alone: this is for a test event, and a real one wrote the row.
+        """
 
 
 @dataclass(frozen=True)

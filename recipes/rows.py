@@ -11,7 +11,7 @@ from recipes.models import LedgerRow
 
 
 class MerchantRows:
-    """The rows of one merchant. is_test: they are of a test event, and marked until a real one writes them."""
+    """The rows of one merchant. is_test: for a test event. Its rows are marked until a real one writes them."""
 
     def __init__(self, engine: Engine, merchant_id: int, now: Callable[[], datetime], is_test: bool = False) -> None:
         self._engine = engine
@@ -19,8 +19,8 @@ class MerchantRows:
         self._now = now
         self._is_test = is_test
 
-    def put(self, table: str, key: str, values: Mapping[str, str]) -> bool:
-        """Writes the row `key` of `table`; columns not named stay as they were. True if the row is new."""
+    def put(self, table: str, key: str, values: Mapping[str, str]) -> bool | None:
+        """As integrations.kit.Rows says."""
         now = self._now()
         with transaction(self._engine) as session:
             one_at_a_time(session, Lock.MERCHANT, {self._merchant_id})
@@ -44,7 +44,9 @@ class MerchantRows:
                     )
                 )
                 return True
+            if self._is_test and not row.is_test:
+                return None
             row.columns = {**row.columns, **values}
-            row.is_test = row.is_test and self._is_test
+            row.is_test = self._is_test
             row.updated_at = now
             return False

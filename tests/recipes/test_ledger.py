@@ -264,6 +264,28 @@ def test_a_row_that_a_sample_writes_is_marked(kitchen: Kitchen) -> None:
     assert {row.key: row.is_test for row in table.rows} == {"order_1": True, "order_2": False}
 
 
+def test_a_sample_changes_no_row_that_a_real_event_wrote(kitchen: Kitchen) -> None:
+    """A merchant who tries a recipe out with the number of a real order; the other way round the row becomes real."""
+    fields = {"table": "Orders", "key": "{{ order.id }}", "columns": {"Name": "{{ buyer.email }}"}}
+    kitchen.recipe("order.completed", step("ledger", "put_row", kitchen.connect("ledger"), **fields))
+    sale, sample = order(1, "jane@example.com"), {**order(1, "test@example.com"), "amount": 1.0}
+    kitchen.deliver("order.completed", sale)
+    kitchen.work()
+    kitchen.deliver("order.completed", sample, origin=Origin.SAMPLE)
+    kitchen.deliver("order.completed", order(2, "test@example.com"), origin=Origin.SAMPLE)
+    kitchen.deliver("order.completed", order(2, "joe@example.com"))
+    kitchen.work()
+    with reading(kitchen.engine) as session:
+        table = ledger.table(session, kitchen.endpoint.merchant_id, "Orders")
+    assert table is not None
+    assert {row.key: (row.cells[-1], row.is_test) for row in table.rows} == {
+        "order_1": ("jane@example.com", False),
+        "order_2": ("joe@example.com", False),
+    }
+    left = "Row order_1 of Orders was left as it is: a test event changes no row of a real one."
+    assert kitchen.runs()[1].outcome == left
+
+
 def test_a_paused_connection_says_how_many_runs_wait(kitchen: Kitchen) -> None:
     connection = kitchen.connect("slack")
     kitchen.recipe("order.completed", step("slack", "post_message", connection, channel="C1", text="Hi"))
