@@ -13,6 +13,7 @@ from typing import NoReturn
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 _MANY_FILES = 65_536
 _COMMAND_NAME = Path("/proc/self/comm")
+_OPEN_FILES = Path("/proc/self/fd")
 
 
 class Forked:
@@ -61,9 +62,7 @@ def _live(name: str, run: Callable[[], None]) -> NoReturn:
         os.setpgid(0, 0)
         with suppress(OSError):
             _COMMAND_NAME.write_text(name)
-        # A lock or a port would stay taken for as long as this process lives.
-        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        os.closerange(3, _MANY_FILES if most == resource.RLIM_INFINITY else most)
+        _close_files()
         run()
         code = 0
     except SystemExit:
@@ -71,5 +70,36 @@ def _live(name: str, run: Callable[[], None]) -> NoReturn:
     except BaseException:  # noqa: BLE001 - nothing may go on from here into what the other process is about
         sys.excepthook(*sys.exc_info())
     finally:
-        sys.stderr.flush()
-        os._exit(code)
+        try:
+            sys.stderr.flush()
+        finally:
+            # Whatever the flush met: there may be no standard error, or it is closed, or its disk is full.
+            os._exit(code)
+
+
+def _close_files() -> None:
+    """Closes all but standard input, output and error: a lock or a port would stay taken while this process lives."""
+    try:
+        numbers = [int(each.name) for each in _OPEN_FILES.iterdir()]
+    except OSError:
+        # Not on this system. One by one, up to a limit that may be a billion, would take minutes.
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        os.closerange(3, _MANY_FILES if most == resource.RLIM_INFINITY else min(most, _MANY_FILES))
+        return
+    for number in numbers:
+        if number > 2:
+            with suppress(OSError):
+                os.close(number)
+
+
+def open_standard_files() -> None:
+    """Opens /dev/null as standard input, output and error where they are closed, as after `2>&-`.
+
+    The next file that is opened would take the place: a lock that every child keeps, or a database that somebody's
+    messages go into.
+    """
+    number = os.open(os.devnull, os.O_RDWR)
+    while number <= 2:
+        os.set_inheritable(number, True)
+        number = os.open(os.devnull, os.O_RDWR)
+    os.close(number)

@@ -10,6 +10,7 @@ from recipes.accounts import first_run_token
 from recipes.addresses import bind_text
 from recipes.cli.workplace import Refused, Workplace
 from recipes.db import open_database, transaction
+from recipes.forking import open_standard_files
 from recipes.logs import set_up_logging
 from recipes.service import place_held
 from recipes.service import serve as serve_both
@@ -45,6 +46,7 @@ def serve(work: Workplace, host: str | None, port: int | None, no_engine: bool) 
 
     Example: pocketwire serve --host 0.0.0.0 --port 8080
     """
+    open_standard_files()
     settings = work.settings
     if no_engine and not settings.is_postgresql:
         raise Refused("--no-engine needs PostgreSQL: set DATABASE_URL. On SQLite there would be nobody to run recipes.")
