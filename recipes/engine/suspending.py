@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import ColumnElement, Select, and_, or_, select, update
 from sqlmodel import Session, col
 
 from recipes import jobs
@@ -26,7 +26,7 @@ def suspend(session: Session, merchant_id: int, *, now: datetime) -> None:
     session.execute(update(Merchant).where(col(Merchant.id) == merchant_id).values(suspended_at=now))
     session.execute(
         update(Run)
-        .where(col(Run.connection_id).in_(_connections(merchant_id)), among(col(Run.state), DUE_STATES))
+        .where(_runs_of(merchant_id, _connections(merchant_id)), among(col(Run.state), DUE_STATES))
         .values(state=RunState.HELD)
     )
 
@@ -41,7 +41,7 @@ def resume(session: Session, merchant_id: int, *, now: datetime) -> int:
     resumed = session.execute(
         update(Run)
         .where(
-            col(Run.connection_id).in_(active),
+            _runs_of(merchant_id, active),
             among(col(Run.state), OPEN_STATES),
             col(Run.state) == RunState.HELD,
         )
@@ -54,3 +54,9 @@ def resume(session: Session, merchant_id: int, *, now: datetime) -> int:
 
 def _connections(merchant_id: int) -> Select[int | None]:
     return select(col(Connection.id)).where(col(Connection.merchant_id) == merchant_id)
+
+
+def _runs_of(merchant_id: int, connections: Select[int | None]) -> ColumnElement[bool]:
+    """By their connections, as the index has them; and those whose connection was removed."""
+    without = and_(col(Run.connection_id).is_(None), col(Run.merchant_id) == merchant_id)
+    return or_(col(Run.connection_id).in_(connections), without)

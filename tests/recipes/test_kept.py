@@ -365,6 +365,20 @@ def test_resuming_leaves_what_waits_for_a_connection(kitchen: Kitchen) -> None:
     assert kitchen.release(connection) == 1
 
 
+def test_a_suspended_stores_runs_without_a_connection_wait_too(kitchen: Kitchen) -> None:
+    """Their connection was removed. They would fail meanwhile; resumed, they say what to do."""
+    fields = {"key": "k", "table": "T", "columns": {"A": "1"}}
+    kitchen.recipe("order.completed", step("ledger", "put_row", None, **fields))
+    kitchen.deliver("order.completed", order(1))
+    kitchen.claim(limit=0)
+    _suspend(kitchen)
+    kitchen.work()
+    assert kitchen.states() == [RunState.HELD]
+    assert _resume(kitchen) == 1
+    kitchen.work()
+    assert kitchen.states() == [RunState.FAILED]
+
+
 def test_another_stores_events_go_past_a_suspended_ones(shop: Shop, kitchen: Kitchen) -> None:
     """Whatever number of them waits in front."""
     shop.on()
