@@ -26,6 +26,8 @@ from sqlalchemy.dialects import postgresql
 
 from recipes.db import is_postgresql
 
+_ONE_BY_ONE = 10_000
+
 
 def rows_with_pairs(
     connection: Connection,
@@ -51,10 +53,15 @@ def is_one_of(connection: Connection, column: Any, numbers: Collection[int]) -> 
     """Whether the column's number is among these.
 
     For PostgreSQL one statement however many they are: it is planned once, which can take longer than to execute it.
+    SQLite takes no more than 32,766 values one by one: https://sqlite.org/limits.html#max_variable_number.
     """
     if is_postgresql(connection):
         listed: ColumnElement[bool] = column == any_(bindparam(None, list(numbers), type_=postgresql.ARRAY(BigInteger)))
         return listed
+    if len(numbers) > _ONE_BY_ONE:
+        numbers_in_one = func.json_each(json.dumps(list(numbers))).table_valued("value").c.value
+        among_many: ColumnElement[bool] = column.in_(select(numbers_in_one))
+        return among_many
     within: ColumnElement[bool] = column.in_(numbers)
     return within
 
