@@ -123,6 +123,10 @@ def test_workers_that_are_missed_are_told_of(postgresql: PostgreSQL, tmp_path: P
         assert watcher.asks(after=100) == (200, missed)
         _worker_shows_itself(engine, NOW + timedelta(seconds=90))
         assert watcher.asks(after=100) == (200, "")
+        # One that works on this very machine and gets nothing done.
+        watcher.engine_shows_itself(NOW + timedelta(seconds=95))
+        failing = "All that the engine tries fails since 2026-07-24 12:00:00 UTC. The log says why."
+        assert watcher.asks(after=100) == (200, failing)
         engine.dispose()
 
 
