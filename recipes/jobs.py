@@ -37,6 +37,16 @@ def look_later(session: Session, times: Iterable[datetime]) -> None:
         _defer(session, [_job_at(datetime.fromtimestamp(each, UTC)) for each in seconds])
 
 
+def sign_on(session: Session) -> int:
+    """Shows a worker before it looks at anything; the number to `sign_off` with."""
+    return int(session.execute(text("INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id")).scalar_one())
+
+
+def sign_off(session: Session, number: int) -> None:
+    """Takes that back."""
+    session.execute(text("DELETE FROM procrastinate_workers WHERE id = :number"), {"number": number})
+
+
 def last_sign_of_a_worker(session: Session) -> datetime | None:
     """When a worker last showed life, by the database's clock; None if there is none, as once all were stopped."""
     found: datetime | None = session.execute(text("SELECT max(last_heartbeat) FROM procrastinate_workers")).scalar()

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, event, text
 
 from recipes.db import is_postgresql
 from recipes.refusal import Refusal
@@ -59,6 +59,17 @@ def check_in_use(database: Engine) -> None:
         f"A move to {mark.to} was begun on {_day(mark.begun_at)} and is not finished: run pocketwire move again. "
         f"To stay with SQLite, delete {path}."
     )
+
+
+def refuse_writes_once_moved(database: Engine) -> None:
+    """Has every writing transaction ask again: a command that waits for a password may find it moved by then."""
+
+    def ask(connection: Connection) -> None:
+        # SQLite's lock is held by now, and a move holds it from its beginning to its end.
+        if connection.get_execution_options().get("writes"):
+            check_in_use(database)
+
+    event.listen(database, "begin", ask)
 
 
 def mark_beside(sqlite: Engine) -> Path:

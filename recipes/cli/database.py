@@ -5,6 +5,7 @@ import click
 from recipes.cli.workplace import Workplace
 from recipes.db import open_database
 from recipes.migrations import migrate as bring_up
+from recipes.moved import check_in_use
 
 
 @click.command()
@@ -17,6 +18,7 @@ def migrate(work: Workplace) -> None:
     """
     database = open_database(work.settings.database)
     try:
+        check_in_use(database)
         applied = bring_up(database)
     finally:
         database.dispose()

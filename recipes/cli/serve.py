@@ -12,6 +12,7 @@ from recipes.cli.workplace import Refused, Workplace
 from recipes.db import open_database, transaction
 from recipes.forking import open_standard_files
 from recipes.logs import set_up_logging
+from recipes.moved import check_in_use
 from recipes.service import place_held
 from recipes.service import serve as serve_both
 
@@ -57,7 +58,7 @@ def serve(work: Workplace, host: str | None, port: int | None, no_engine: bool) 
     set_up_logging()
     with place_held(settings.data_dir, *settings.listens_on):
         work.bring_up()
-        token = _first_run(work)
+        token = first_run(work)
         click.echo(f"Pocketwire serves on {settings.public_url}")
         if token:
             click.echo(f"Make the first account here: {settings.public_url}/first-run/{token}")
@@ -66,11 +67,14 @@ def serve(work: Workplace, host: str | None, port: int | None, no_engine: bool) 
         serve_both(*settings.listens_on, None if no_engine else settings.sign_of_life)
 
 
-def _first_run(work: Workplace) -> str | None:
-    """The first-run link's token while there is no account."""
+def first_run(work: Workplace) -> str | None:
+    """The first-run link's token while there is no account. Raises Moved if a move has begun meanwhile."""
     database = open_database(work.settings.database)
     try:
         with transaction(database) as session:
-            return first_run_token(session, work.now())
+            token = first_run_token(session, work.now())
+        # Once more: a move into this database that began meanwhile is found, or finds that link or the account.
+        check_in_use(database)
+        return token
     finally:
         database.dispose()

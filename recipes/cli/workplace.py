@@ -16,7 +16,7 @@ from recipes.db import open_database, reading
 from recipes.endpoints import check_secrets_open
 from recipes.migrations import Schema, migrate, schema_of
 from recipes.models import Mode
-from recipes.moved import check_in_use
+from recipes.moved import check_in_use, refuse_writes_once_moved
 from recipes.settings import Settings, load_settings
 from recipes.vault import Vault
 
@@ -58,6 +58,7 @@ class Workplace:
         engine = open_database(self.settings.database)
         try:
             check_in_use(engine)
+            refuse_writes_once_moved(engine)
             schema = schema_of(engine)
             if schema is Schema.EMPTY:
                 migrate(engine)

@@ -23,7 +23,9 @@ from sqlalchemy import Engine
 from recipes import engine as runs
 from recipes import jobs, upkeep
 from recipes.clocks.sharing import SharedDispatcher
+from recipes.db import UNAVAILABLE, transaction
 from recipes.mail import Mailer
+from recipes.moved import check_in_use
 from recipes.retention import forget_old
 from recipes.settings import Settings
 
@@ -79,6 +81,8 @@ class DistributedClock:
         self._dispatcher = SharedDispatcher(
             engine, settings, clients, lease_seconds=rhythm.lease, now=now, alive=alive, works=works
         )
+        self._alive = alive
+        self._number: int | None = None
         self._stopping = threading.Event()
         self._stop: Callable[[], None] = lambda: None
 
@@ -90,7 +94,34 @@ class DistributedClock:
             self._stop()
 
     def run(self) -> None:
-        """Works until stop() is called. While the database is away it waits for it."""
+        """Works until stop() is called. While the database is away it waits for it.
+
+        Raises Moved, before it has touched anything, if a move into this database has begun.
+        """
+        try:
+            if self._may_begin():
+                self._work()
+        finally:
+            if self._number is not None:
+                with contextlib.suppress(*UNAVAILABLE), transaction(self._engine) as session:
+                    jobs.sign_off(session, self._number)
+
+    def _may_begin(self) -> bool:
+        """Signs on, then asks: a move that begins later finds this worker, one that began earlier is found."""
+        while not self._stopping.is_set():
+            self._alive()
+            try:
+                if self._number is None:
+                    with transaction(self._engine) as session:
+                        self._number = jobs.sign_on(session)
+                check_in_use(self._engine)
+                return True
+            except UNAVAILABLE as error:
+                logger.warning("the worker has to wait: the database does not answer (%s)", type(error).__name__)
+            self._stopping.wait(REST_SECONDS)
+        return False
+
+    def _work(self) -> None:
         dispatching = threading.Thread(target=self._dispatch, name="dispatcher")
         dispatching.start()
         try:

@@ -24,7 +24,15 @@ from recipes.moved import Mark, mark_beside, read_mark, write_mark
 from recipes.moving.checking import Findings, check_table
 from recipes.moving.copying import BATCH_ROWS, copy_table
 from recipes.moving.journal import Journal
-from recipes.moving.target import CannotMove, journal_in, make_ready, open_target, shown
+from recipes.moving.target import (
+    CannotMove,
+    check_no_worker,
+    journal_in,
+    make_ready,
+    open_target,
+    refuse_rows,
+    shown,
+)
 from recipes.spool import Spool
 
 __all__ = ["CannotMove", "DiffersError", "Move", "shown"]
@@ -56,13 +64,17 @@ class Move:
         source = open_database(self.database)
         try:
             self._check_source(source)
-            journal = self._begin(source, target)
-            # Nobody else writes from here on, not even a command. Nothing is written here either.
+            if read_mark(mark_beside(source)) is None:
+                self._bring_in(source)
+            # Nobody else writes from here on, not even a command, nor begins another move. Nothing is written here
+            # either.
             with source.connect().execution_options(writes=True) as connection, connection.begin():
+                journal = self._begin(source, target)
+                # A worker that began meanwhile has shown itself by now, or finds the journal and ends.
+                check_no_worker(target)
                 self._copy(connection, target, journal)
                 self._check(connection, target, journal)
-                last_numbers = _last_numbers(connection)
-            self._switch_over(source, target, journal, last_numbers)
+                self._switch_over(source, target, journal, _last_numbers(connection))
         finally:
             source.dispose()
             target.dispose()
@@ -75,29 +87,39 @@ class Move:
         schema = schema_of(source) if there else Schema.EMPTY
         if schema is Schema.EMPTY:
             raise CannotMove(f"There is nothing to move: {source.url.database} holds no installation.")
-        if schema is Schema.OTHER:
+        if schema is Schema.OTHER and read_mark(mark_beside(source)) is None:
             raise CannotMove("The SQLite database is of another version: run pocketwire migrate first.")
 
     def _begin(self, source: Engine, target: Engine) -> Journal:
         """The journal of this move, found or made."""
         path = mark_beside(source)
         mark, journal = read_mark(path), journal_in(target)
-        if mark and journal and journal.move() == mark.number:
+        goes_on = mark is not None and journal is not None and journal.move() == mark.number
+        # Once all is there only the last step may be missing, and only there: a copy of that database has the same
+        # journal.
+        if mark and mark.finished_at and not (goes_on and mark.to == shown(self.to)):
+            raise CannotMove(
+                f"This installation was moved to {mark.to} already: set DATABASE_URL to it. (Should it not be served "
+                f"because the move is not finished: run pocketwire move with that address.) To move it anew, without "
+                f"what came since, delete {path}."
+            )
+        if (mark and schema_of(source) is Schema.OTHER) or (goes_on and schema_of(target) is not Schema.CURRENT):
+            raise CannotMove(
+                "Pocketwire is not of the version that began this move: go on with that one. Or begin anew: delete "
+                f"{path}, run pocketwire migrate, then pocketwire move with a new, empty database."
+            )
+        if journal and goes_on:
             self.say(f"Going on with the move to {shown(self.to)}.")
             return journal
-        if mark and mark.finished_at:
-            raise CannotMove(
-                f"This installation was moved to {mark.to} already: set DATABASE_URL to it. To move it anew, "
-                f"without what came since, delete {path}."
-            )
         make_ready(target)
-        if mark is None:
-            self._bring_in(source)
-        mark = Mark(mark.number if mark else uuid.uuid4().hex, shown(self.to), self.now().isoformat())
+        # A number of its own each time: what was begun elsewhere before is never gone on with.
+        mark = Mark(uuid.uuid4().hex, shown(self.to), self.now().isoformat())
         # First the mark: from here on SQLite is not served.
         write_mark(path, mark)
         journal = Journal(target)
         journal.begin(mark.number, SQLModel.metadata.sorted_tables)
+        # A service that began meanwhile has made its first-run link by now, or finds the journal and ends.
+        refuse_rows(target)
         self.say(f"Moving to {mark.to}.")
         return journal
 
@@ -165,8 +187,10 @@ class Move:
         mark = read_mark(path)
         if mark is None:
             raise CannotMove(f"{path} was deleted meanwhile: nothing was switched over, SQLite stays in use.")
+        if mark.number != journal.move():
+            raise CannotMove(f"A move to {mark.to} was begun meanwhile: nothing was switched over to {shown(self.to)}.")
         # Should it end between these two, neither is served, and the next go does the second.
-        write_mark(path, replace(mark, finished_at=self.now().isoformat()))
+        write_mark(path, replace(mark, to=shown(self.to), finished_at=self.now().isoformat()))
         with transaction(target) as session:
             _continue_numbers(session, last_numbers)
             _put_in_jobs(session, self.now())

@@ -33,6 +33,11 @@ def _is_text(column: Column[Any]) -> bool:
     return isinstance(kind.impl_instance if isinstance(kind, TypeDecorator) else kind, String)
 
 
+def has_text_key(table: Table) -> bool:
+    """Whether there is a text in its key."""
+    return any(_is_text(column) for column in table.primary_key.columns)
+
+
 def key_reader(table: Table) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
     """What takes its key from a row."""
     names = [column.name for column in table.columns]

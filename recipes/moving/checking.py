@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table
 
 from recipes.db import reading
-from recipes.moving.carrying import carried, comparable, key_reader, named, rows_of
+from recipes.moving.carrying import carried, comparable, has_text_key, key_reader, named, rows_of
 
 EVERY = 5_000
 # So many are named; of the rest, how many there are.
@@ -35,7 +36,7 @@ def check_table(source: Connection, target: Engine, table: Table, tell: Callable
     findings = Findings()
     with reading(target) as session:
         theirs = _Side(table, rows_of(session.connection(), table))
-        ours = _Side(table, rows_of(source, table))
+        ours = _Side(table, _in_their_order(table, rows_of(source, table)))
         carry, compare = carried(table), comparable(table)
         while ours.row is not None or theirs.row is not None:
             if theirs.row is None or (ours.row is not None and ours.key < theirs.key):
@@ -59,6 +60,24 @@ def check_table(source: Connection, target: Engine, table: Table, tell: Callable
             ours.go_on()
             theirs.go_on()
     return findings
+
+
+def _in_their_order(table: Table, rows: Iterator[Any]) -> Iterator[Any]:
+    """SQLite's rows in PostgreSQL's order: a key that loses a character NUL comes later there."""
+    if not has_text_key(table):
+        yield from rows
+        return
+    carry, key = carried(table), key_reader(table)
+    later: list[tuple[tuple[Any, ...], int, Any]] = []
+    for number, row in enumerate(rows):
+        while later and later[0][0] < key(row):
+            yield heappop(later)[2]
+        if (theirs := key(carry(row))) == key(row):
+            yield row
+        else:
+            heappush(later, (theirs, number, row))
+    while later:
+        yield heappop(later)[2]
 
 
 class _Side:

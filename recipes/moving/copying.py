@@ -28,29 +28,36 @@ def copy_table(
     stand = journal.stand(table)
     if stand.copied:
         return
-    rows, write, key = stand.rows, Writer(target, table), key_reader(table)
-    for batch in _batches(source, table, stand.last_key, batch_rows):
+    rows, write = stand.rows, Writer(target, table)
+    for batch, last_key in _batches(source, table, stand.last_key, batch_rows):
         try:
             with target.begin() as connection:
                 write(connection, batch)
                 rows += len(batch)
-                journal.note(connection, table, rows, key(batch[-1]))
+                journal.note(connection, table, rows, last_key)
         except write.refused as error:
             raise CannotMove(f"PostgreSQL does not take {write.first_refused(batch, error)}. {_MEND}") from None
         tell(rows)
     journal.note_copied(table)
 
 
-def _batches(source: Connection, table: Table, after: Sequence[Any] | None, most: int) -> Iterator[Rows]:
-    carry, batch, size = carried(table), [], 0
+def _batches(
+    source: Connection, table: Table, after: Sequence[Any] | None, most: int
+) -> Iterator[tuple[Rows, Sequence[Any]]]:
+    """Each with its last key as SQLite has it, by which the next go finds what is behind it."""
+    carry, key = carried(table), key_reader(table)
+    batch: list[tuple[Any, ...]] = []
+    last_key: Sequence[Any] = ()
+    size = 0
     for row in rows_of(source, table, after):
         batch.append(carry(row))
+        last_key = key(row)
         size += sum(len(value) for value in row if isinstance(value, bytes))
         if len(batch) == most or size >= BATCH_BYTES:
-            yield batch
+            yield batch, last_key
             batch, size = [], 0
     if batch:
-        yield batch
+        yield batch, last_key
 
 
 class Writer:

@@ -21,7 +21,7 @@ CREATE TABLE {MOVE_TABLE} (
 
 
 class Stand(NamedTuple):
-    """How far a table is. last_key: of the last row that was copied."""
+    """How far a table is. last_key: of the last row that was copied, as SQLite has it."""
 
     rows: int
     last_key: Sequence[Any] | None

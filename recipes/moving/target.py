@@ -94,26 +94,36 @@ def make_ready(target: Engine) -> None:
         there = _tables(connection)
     if MOVE_TABLE in there:
         raise CannotMove(
-            f"{OPTION}: this database holds an unfinished move of another installation, or of one that has gone on "
-            "with SQLite since. Choose a new, empty one (createdb makes it)."
+            f"{OPTION}: this database holds an unfinished move of another installation, or one that was begun anew "
+            "since, elsewhere or after SQLite had gone on. Choose a new, empty one (createdb makes it)."
         )
     if there and schema_of(target) is Schema.EMPTY:
         some = ", ".join(there[:_SHOWN]) + (", …" if len(there) > _SHOWN else "")
         raise CannotMove(f"{OPTION}: this database has tables of something else ({some}). Choose a new, empty one.")
-    _refuse_rows(target, there)
+    refuse_rows(target)
     try:
         migrate(target)
     except ProgrammingError as error:
         raise CannotMove(
             f"{OPTION}: its user may not make tables there ({_first_line(error)}): make it the database's owner."
         ) from None
+    check_no_worker(target)
+
+
+def check_no_worker(target: Engine) -> None:
+    """Raises CannotMove if a worker has just shown life in a database that has all tables."""
     with target.connect() as connection:
         if connection.execute(text(_LIVELY)).scalar_one():
-            raise CannotMove(f"{OPTION}: a pocketwire worker is at work on this database. Stop it first.")
+            raise CannotMove(
+                f"{OPTION}: a pocketwire worker is at work on this database. Stop it, then run pocketwire move again "
+                "(a minute later if it was killed)."
+            )
 
 
-def _refuse_rows(target: Engine, there: list[str]) -> None:
+def refuse_rows(target: Engine) -> None:
+    """Raises CannotMove if there is anything in one of our tables."""
     with target.connect() as connection:
+        there = _tables(connection)
         for table in SQLModel.metadata.sorted_tables:
             if table.name in there and connection.execute(table.select().limit(1)).first() is not None:
                 raise CannotMove(
