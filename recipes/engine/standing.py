@@ -44,8 +44,11 @@ class Objection:
 
 
 def has_waited(run: Run, event: Event, now: datetime) -> bool:
-    """Whether the step that a run is at is not done as soon as its event came."""
-    return run.attempt > 1 or run.step > 0 or now - event.received_at > _AT_ONCE
+    """Whether the step that a run is at is not done as soon as its event came.
+
+    An event from the future tells that the clock was set back, and nothing of how long it waited.
+    """
+    return run.attempt > 1 or run.step > 0 or abs(now - event.received_at) > _AT_ONCE
 
 
 def objection(session: Session, run: Run, event: Event, definition: Definition, *, now: datetime) -> Objection | None:

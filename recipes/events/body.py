@@ -11,6 +11,7 @@ _LONGEST_ID = 200
 _LONGEST_EMAIL = 320
 
 ENDED = frozenset({"canceled", "expired", "ended", "incomplete_expired"})
+_LIVE = frozenset({"active", "trialing"})
 _PRODUCT_DETAILS = ("name", "price", "currency", "type", "published", "slug")
 _SPELLINGS = {"cancelled": "canceled", "trialling": "trialing", "pause": "paused"}
 
@@ -134,7 +135,6 @@ def has_ended(payload: Mapping[str, Any]) -> bool:
 
 
 def is_live(payload: Mapping[str, Any]) -> bool:
-    """Whether the payload says that the subscription goes on; one that says nothing does not."""
+    """Whether the payload says that the subscription is paid for or on trial; one that names no status does not."""
     active = group(payload, "subscriptionCustomer").get("active")
-    word = subscription_status_of(payload)
-    return active is not False and word not in ENDED and (active is True or word is not None)
+    return active is not False and subscription_status_of(payload) in _LIVE

@@ -30,7 +30,20 @@ Payload = Mapping[str, Any]
 Memory = Mapping[str, Any]
 _HASH_LENGTH = 32
 # What else is remembered of these: when they happened, under this name.
-_DATED = MappingProxyType({"customer.subscription.deleted": "ended_at", "order.refunded": "refunded_at"})
+_DATED = MappingProxyType(
+    {
+        "customer.subscription.deleted": "ended_at",
+        "order.refunded": "refunded_at",
+        "customer.subscription.updated": "moved_at",
+        "customer.subscription.pause": "moved_at",
+        "customer.subscription.resumed": "moved_at",
+        "invoice.payment_succeeded": "billed_at",
+        "invoice.paid": "billed_at",
+        "invoice.payment_failed": "billed_at",
+    }
+)
+# Of these the latest counts, as it happened: one that comes in after a later one changes nothing that is remembered.
+_LATEST = frozenset({"moved_at", "billed_at"})
 # What must not run once a subscription has ended: the buyer would be treated as one who has it.
 _BEFORE_AN_END = MappingProxyType(
     {
@@ -99,8 +112,13 @@ def identify(reading: Reading, body: bytes, *, received_at: datetime, memory: Me
     if late or (reading.type != "customer.subscription.deleted" and _has_ended_since(reading.occurred_at, memory)):
         # It tells how things were before the end, so what is remembered of the end stays.
         return Identity(keys, None, late)
-    if reading.type in _DATED and found.memory is not None:
-        return Identity(keys, {**found.memory, _DATED[reading.type]: reading.occurred_at.isoformat()})
+    if _is_overtaken(reading, received_at, memory):
+        # The next change will have the revision that this one would have made: its keys must be free.
+        when = Key(f"{reading.type}:{about(reading)}:{reading.occurred_at.isoformat()}", received_at + DAY)
+        return Identity((when, same_body) if reading.type.startswith("customer.") else keys)
+    dated = _DATED.get(reading.type)
+    if dated in _LATEST or (dated and found.memory is not None):
+        return Identity(keys, {**(found.memory or memory or {}), dated: reading.occurred_at.isoformat()})
     return Identity(keys, found.memory)
 
 
@@ -118,6 +136,13 @@ def _has_ended_since(occurred_at: datetime, memory: Memory | None) -> bool:
     """Whether the subscription ended after this: order of delivery is not promised, and nobody is let back in."""
     ended_at = (memory or {}).get("ended_at")
     return bool((memory or {}).get("ended") and ended_at and occurred_at.isoformat() < ended_at)
+
+
+def _is_overtaken(reading: Reading, received_at: datetime, memory: Memory | None) -> bool:
+    """Whether a later word of the same came in before. One from the future, as of a clock that was wrong, is none."""
+    name = _DATED.get(reading.type, "")
+    known = (memory or {}).get(name) if name in _LATEST else None
+    return known is not None and reading.occurred_at.isoformat() < known <= received_at.isoformat()
 
 
 def order_completed(payload: Payload, received_at: datetime, memory: Memory | None) -> Identity:
@@ -221,7 +246,7 @@ def renewal_paid(payload: Payload, received_at: datetime, memory: Memory | None)
     keys = [Key(f"renewal.paid:{bodies.subscriber_id_of(payload)}", received_at + DAY)]
     if payment:
         keys.append(Key(f"renewal.paid:payment:{payment}"))
-    return Identity(tuple(keys), subscription_state.revived(memory, payload))
+    return Identity(tuple(keys), subscription_state.billed(memory, payload, unpaid=False))
 
 
 def renewal_failed(payload: Payload, received_at: datetime, memory: Memory | None) -> Identity:
@@ -230,19 +255,19 @@ def renewal_failed(payload: Payload, received_at: datetime, memory: Memory | Non
     keys = [Key(f"renewal.failed:{bodies.subscriber_id_of(payload)}", until)]
     if payment:
         keys.append(Key(f"renewal.failed:payment:{payment}", until))
-    return Identity(tuple(keys), subscription_state.revived(memory, payload))
+    return Identity(tuple(keys), subscription_state.billed(memory, payload, unpaid=True))
 
 
 def invoice_created(payload: Payload, received_at: datetime, memory: Memory | None) -> Identity:
     """For a day, by the subscription."""
     key = Key(f"invoice.created:{bodies.subscriber_id_of(payload)}", received_at + DAY)
-    return Identity((key,), subscription_state.revived(memory, payload))
+    return Identity((key,))
 
 
 def invoice_upcoming(payload: Payload, received_at: datetime, memory: Memory | None) -> Identity:
     """For a day, by the subscription."""
     key = Key(f"invoice.upcoming:{bodies.subscriber_id_of(payload)}", received_at + DAY)
-    return Identity((key,), subscription_state.revived(memory, payload))
+    return Identity((key,))
 
 
 def product_created(payload: Payload, received_at: datetime, memory: Memory | None) -> Identity:

@@ -1,7 +1,8 @@
 """What is remembered of a subscription, so that a change of its state is told from a repeat.
 
 A memory is a small JSON object: the last known `status`, `paused`, `cancels` and `offer`; `revision`, which grows with
-every change of those; `ended`, and `generation`, which grows when an ended subscription is seen alive again.
+every change of those; `ended`, and `generation`, which grows when an ended subscription is seen alive again; `unpaid`,
+whether the last payment failed.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ Memory = Mapping[str, Any]
 
 def started(memory: Memory | None, payload: Mapping[str, Any]) -> dict[str, Any] | None:
     """The memory after a start. One that came after later events changes nothing but a generation."""
-    return moved(None, payload) if memory is None else revived(memory, payload)
+    return moved(memory, payload) if "revision" not in (memory or {}) else revived(memory, payload)
 
 
 def moved(memory: Memory | None, payload: Mapping[str, Any], paused: bool | None = None) -> dict[str, Any] | None:
@@ -26,7 +27,14 @@ def moved(memory: Memory | None, payload: Mapping[str, Any], paused: bool | None
     if memory is not None and all(before.get(name) == value for name, value in said.items()):
         return None
     after = {"generation": 0, "ended": False, **before, **said, "revision": before.get("revision", 0) + 1}
+    if "unpaid" in before and said.get("status") == "active" != before.get("status"):
+        after["unpaid"] = False  # the word that it was paid may have been lost
     return revived(after, payload) or after
+
+
+def billed(memory: Memory | None, payload: Mapping[str, Any], *, unpaid: bool) -> dict[str, Any]:
+    """The memory after a payment that was made, or failed. A failed one is no sign of life: an end may come of it."""
+    return {**((None if unpaid else revived(memory, payload)) or memory or {}), "unpaid": unpaid}
 
 
 def ended(memory: Memory | None, payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,7 +47,8 @@ def ended(memory: Memory | None, payload: Mapping[str, Any]) -> dict[str, Any]:
 def revived(memory: Memory | None, payload: Mapping[str, Any]) -> dict[str, Any] | None:
     """The memory after signs of life of a subscription that had ended; None if there is nothing to change.
 
-    Any event will do: the one that told of the new start may have been lost.
+    For any event that needs a subscription that goes on: the one that told of the new start may have been lost. An
+    invoice that is coming, made or not paid is none, as those go with an end for want of payment.
     """
     if memory is None or not memory.get("ended") or not body.is_live(payload):
         return None

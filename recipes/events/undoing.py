@@ -2,8 +2,8 @@
 
 Of a sale and of a subscription, what is remembered tells how things are now (see `identity`); that goes by the order's
 or the subscription's own id, and holds whatever the order in which deliveries came. A buyer who came back did so with
-another order or another subscription: those are found by the buyer, see `RETURNS`. A pause undoes nothing, as the buyer
-keeps access.
+another order or another subscription: those are found by the buyer, see `RETURNS`. A pause and a payment that failed
+undo nothing, as the buyer may keep access; a resumption and a payment undo those.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -117,6 +117,18 @@ def _end(payload: Payload, memory: Memory, later: Iterable[Later]) -> Undone | N
     return None
 
 
+def _pause(payload: Payload, memory: Memory, later: Iterable[Later]) -> Undone | None:
+    if memory.get("ended") or memory.get("paused") is not False:
+        return None
+    return Undone("This subscription goes on again", _TAKES, _time(memory.get("moved_at")))
+
+
+def _failed_payment(payload: Payload, memory: Memory, later: Iterable[Later]) -> Undone | None:
+    if memory.get("ended") or memory.get("unpaid") is not False:
+        return None
+    return Undone("This subscription was paid", _TAKES, _time(memory.get("billed_at")))
+
+
 def _offer_of(payload: Payload) -> str | None:
     return body.id_of(payload, "subscription")
 
@@ -141,5 +153,7 @@ _RULES: Mapping[str, Callable[[Payload, Memory, Iterable[Later]], Undone | None]
         "invoice.payment_succeeded": _going_on,
         "invoice.paid": _going_on,
         "customer.subscription.deleted": _end,
+        "customer.subscription.pause": _pause,
+        "invoice.payment_failed": _failed_payment,
     }
 )

@@ -60,9 +60,9 @@ class Books:
         self.claimed: dict[str, datetime | None] = {}
         self.memories: dict[str, Any] = {}
 
-    def takes(self, header: str, body: Any, at: datetime = NOW) -> bool:
-        """Whether the delivery is new."""
-        reading = reading_of(body, header, at=at)
+    def takes(self, header: str, body: Any, at: datetime = NOW, sent: str | None = None) -> bool:
+        """Whether the delivery is new. sent: its time stamp, if it has one."""
+        reading = reading_of(body, header, sent, at)
         name = about(reading)
         found = identify(
             reading, packed(body), received_at=at, memory=self.memories.get(name) if name is not None else None

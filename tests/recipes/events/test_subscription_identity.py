@@ -1,6 +1,8 @@
 """A subscription's events: each pause, change and end counts, and a repeat of one does not."""
 
 import json
+from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -9,6 +11,8 @@ from tests.recipes.events.deliveries import DAYS, HOURS, MINUTES, SUBSCRIBER, Bo
 
 PAUSE, RESUMED, UPDATED = (f"customer.subscription.{word}" for word in ("pause", "resumed", "updated"))
 CREATED, DELETED, PAID = "customer.subscription.created", "customer.subscription.deleted", "invoice.payment_succeeded"
+TRIAL_ENDS = "customer.subscription.trial_will_end"
+FAILED, INVOICE, UPCOMING = (f"invoice.{word}" for word in ("payment_failed", "created", "upcoming"))
 
 
 def test_pausing_and_resuming_again_and_again_each_count() -> None:
@@ -119,3 +123,71 @@ def test_who_ends_a_subscription_and_starts_another_at_once_is_let_in_again() ->
     assert books.takes(DELETED, sample(DELETED))
     second = {"subscriptionCustomer": {**subscriber(), "id": "second"}, "subscriptionCustomerId": "second"}
     assert books.takes(CREATED, sample(CREATED, **second), NOW + 20 * MINUTES)
+
+
+@pytest.mark.parametrize(
+    "event", [CREATED, UPDATED, RESUMED, TRIAL_ENDS, PAID, "invoice.paid", FAILED, INVOICE, UPCOMING]
+)
+@pytest.mark.parametrize("status", ["active", "trialing", "past_due", "unpaid", "incomplete", "paused", "new word"])
+def test_what_goes_with_an_end_is_no_sign_of_life(event: str, status: str) -> None:
+    """Dunning ends a subscription: the last failed payment and the end come close together, in whatever order."""
+    books = Books()
+    assert books.takes(DELETED, sample(DELETED))
+    assert books.takes(event, sample(event, subscriptionCustomer=subscriber(status)), NOW + MINUTES)
+    is_alive = status in ("active", "trialing") and event not in (FAILED, INVOICE, UPCOMING)
+    assert books.memories[f"subscription:{SUBSCRIBER}"]["ended"] is not is_alive
+
+
+def test_a_body_that_names_no_status_is_no_sign_of_life() -> None:
+    """A failed payment's body says active, too."""
+    books = Books()
+    assert books.takes(DELETED, sample(DELETED))
+    assert books.takes(UPDATED, sample(UPDATED, subscriptionCustomer={"id": SUBSCRIBER, "active": True}, status=None))
+    assert books.memories[f"subscription:{SUBSCRIBER}"]["ended"] is True
+
+
+def _takes(books: Books, event: str, body: Any, occurred_at: datetime, at: datetime) -> bool:
+    return books.takes(event, body, at, sent=str(round(occurred_at.timestamp() * 1000)))
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "name", "is_so"),
+    [(RESUMED, PAUSE, "paused", False), (PAUSE, RESUMED, "paused", True), (PAID, FAILED, "unpaid", False)],
+)
+def test_what_happened_last_is_remembered_whatever_came_in_last(first: str, then: str, name: str, is_so: bool) -> None:
+    """What came late is an event of its own, and keeps no later one from being one."""
+    books, at = Books(), NOW + 2 * HOURS
+    assert books.takes(CREATED, sample(CREATED))
+    assert _takes(books, first, sample(first), NOW + HOURS, at)
+    late = sample(then, webhookId="late")
+    assert _takes(books, then, late, NOW + 30 * MINUTES, at + MINUTES)
+    assert not _takes(books, then, {**late, "webhookId": "again"}, NOW + 30 * MINUTES, at + 2 * MINUTES)
+    assert books.memories[f"subscription:{SUBSCRIBER}"][name] is is_so
+    assert books.takes(then, sample(then), at + 2 * HOURS)
+    assert books.memories[f"subscription:{SUBSCRIBER}"][name] is not is_so
+
+
+def test_a_clock_that_was_ahead_makes_nothing_late() -> None:
+    """What was noted then, for want of a time of its own, lies in the future."""
+    books = Books()
+    assert books.takes(RESUMED, sample(RESUMED), NOW + 30 * DAYS)
+    assert books.takes(PAUSE, sample(PAUSE), NOW)
+    assert books.memories[f"subscription:{SUBSCRIBER}"]["paused"] is True
+
+
+def test_a_start_that_came_after_its_first_payment_is_remembered() -> None:
+    """A payment alone says nothing of the state."""
+    books = Books()
+    assert books.takes(PAID, sample(PAID))
+    assert books.takes(CREATED, sample(CREATED), NOW + MINUTES)
+    assert books.memories[f"subscription:{SUBSCRIBER}"]["status"] == "active"
+
+
+def test_a_payment_whose_word_was_lost_shows_in_the_status() -> None:
+    """Pocketsflow never sends again."""
+    books = Books()
+    assert books.takes(UPDATED, sample(UPDATED, subscriptionCustomer=subscriber("past_due")))
+    assert books.takes(FAILED, sample(FAILED))
+    assert books.memories[f"subscription:{SUBSCRIBER}"]["unpaid"] is True
+    assert books.takes(UPDATED, sample(UPDATED), NOW + DAYS)
+    assert books.memories[f"subscription:{SUBSCRIBER}"]["unpaid"] is False

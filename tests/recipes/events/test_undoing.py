@@ -22,6 +22,7 @@ GOING_ON = (
     "invoice.payment_succeeded", "invoice.paid",
 )  # fmt: skip
 SALE, REFUND = "order.completed", "order.refunded"
+PAUSE, FAILED = "customer.subscription.pause", "invoice.payment_failed"
 CREATED, DELETED = "customer.subscription.created", "customer.subscription.deleted"
 
 
@@ -54,6 +55,17 @@ def _start(memory: Any = None, **changes: Any) -> Later:
         (DELETED, ENDED, [_start(ENDED), _start(ALIVE)], ("This buyer subscribed again", NOW)),
         (DELETED, ENDED, [_start(subscription={"id": "another offer"})], None),
         (DELETED, None, [_start()], ("This buyer subscribed again", NOW)),
+        # A pause, and a payment that failed: whether it was resumed, or paid.
+        (PAUSE, {"paused": False, "moved_at": WHEN}, [], ("This subscription goes on again", THEN)),
+        (PAUSE, {"paused": True, "moved_at": WHEN}, [], None),
+        (PAUSE, {"paused": False, **ENDED}, [], None),
+        (PAUSE, {"status": "active"}, [_start()], None),
+        (PAUSE, None, [_start()], None),
+        (FAILED, {"unpaid": False, "billed_at": WHEN}, [], ("This subscription was paid", THEN)),
+        (FAILED, {"unpaid": True, "billed_at": WHEN}, [], None),
+        (FAILED, {"unpaid": False, **ENDED}, [], None),
+        (FAILED, {"status": "active"}, [_start()], None),
+        (FAILED, None, [_start()], None),
         # A refund, by the buyer and the product: whether there is another sale. The refund's sample names no product.
         (REFUND, WHOLE, [], None),
         (REFUND, WHOLE, [_sale()], ("This buyer bought again", NOW)),
@@ -81,12 +93,12 @@ def test_a_refund_that_names_its_product_is_about_that_one(product: str | None, 
 
 
 def test_nothing_undoes_the_other_events() -> None:
-    """A message about a review, a pause that leaves access as it is, a customer who remains one."""
-    others = {event.name for event in EVENT_TYPES} - {SALE, REFUND, DELETED, *GOING_ON}
+    """A message about a review, a notice of a trial's end, a customer who remains one."""
+    others = {event.name for event in EVENT_TYPES} - {SALE, REFUND, DELETED, PAUSE, FAILED, *GOING_ON}
     for name in others:
         memory = {**WHOLE, **ENDED}
         assert undone(name, sample(name), memory, [_sale(), _start()]) is None
-    assert len(others) == 12
+    assert len(others) == 10
     assert set(RETURNS) == {REFUND, DELETED}
 
 
