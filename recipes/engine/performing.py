@@ -10,6 +10,7 @@ from integrations import integration, kit
 from integrations.errors import ActionError, Permanent, Temporary, Unauthorized, Unsure
 from recipes import conditions, mapping, policy
 from recipes.engine.loading import Claimed
+from recipes.engine.standing import Objection
 from recipes.events.facts import facts_of
 from recipes.events.reading import read
 from recipes.models import AttemptResult, RunState
@@ -44,8 +45,9 @@ class Tools:
 class Performed:
     """What came of one try, and where the run goes from here.
 
-    `result` is None when nothing was tried (the conditions did not match, or something spoke against it). `rest_until`
-    is how long the service asked to be left alone. `request` holds the rendered fields; `answer` is redacted.
+    `result` is None when nothing was tried (the conditions did not match, or the merchant has to say). `rest_until` is
+    how long the service asked to be left alone. `request` holds the rendered fields; `answer` is redacted. `left_out`:
+    something spoke against the step; `state` is the run's if it was the last one.
     """
 
     claimed: Claimed
@@ -60,6 +62,12 @@ class Performed:
     request: Mapping[str, Any] = field(default_factory=dict, repr=False)
     status: int | None = None
     answer: str = field(default="", repr=False)
+    left_out: bool = False
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the run's next step, if it has one, is to be done."""
+        return self.left_out or self.state == RunState.SUCCEEDED
 
 
 _RESULTS: Mapping[type[ActionError], AttemptResult] = {
@@ -99,8 +107,7 @@ class _Try:
                 if not verdict.matches:
                     return self._performed(RunState.SKIPPED, verdict.sentence)
             if objection := self._claimed.objection:
-                state = RunState.SKIPPED if objection.is_sure else RunState.UNSURE
-                return self._performed(state, objection.sentence, doubt=self._claimed.doubt)
+                return self._left_out(objection)
             app = integration(step.app)
             action = app.action(step.action)
             # Set only here: what fails before this line was certainly not sent.
@@ -132,6 +139,12 @@ class _Try:
             result=AttemptResult.UNSURE,
             doubt=True,
         )
+
+    def _left_out(self, objection: Objection) -> Performed:
+        if not objection.is_sure:
+            return self._performed(RunState.UNSURE, objection.sentence, doubt=self._claimed.doubt)
+        state = RunState.SUCCEEDED if objection.something_was_done else RunState.SKIPPED
+        return self._performed(state, objection.sentence, result=AttemptResult.SKIPPED, left_out=True)
 
     def _facts(self) -> dict[str, Any]:
         claimed = self._claimed
@@ -224,7 +237,7 @@ class _Try:
 
 _BARE_OUTCOMES: Mapping[RunState, str] = {
     RunState.SUCCEEDED: "This was done. The details could not be stored.",
-    RunState.SKIPPED: "The conditions did not match. The details could not be stored.",
+    RunState.SKIPPED: "This was skipped. The details could not be stored.",
     RunState.WAITING: "This goes on by itself. The details could not be stored.",
     RunState.HELD: "The service no longer accepts our credentials.",
     RunState.FAILED: "This was not done. The details could not be stored.",

@@ -1,6 +1,7 @@
 """What a merchant may ask: to run a run again, mark it done, cancel it; to run an event that was kept as late."""
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import exists, func, select, update
@@ -8,9 +9,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col
 
 from recipes import jobs
-from recipes.definition import UNREADABLE, Definition, readable
+from recipes.definition import UNREADABLE, Definition, Step, readable
 from recipes.engine.holding import connection_of
 from recipes.engine.lanes import lane_of
+from recipes.engine.left_out import steps_left_out
 from recipes.engine.rights import still_given
 from recipes.engine.standing import let_through
 from recipes.engine.undone import undone_since
@@ -60,20 +62,25 @@ def run_again(
 ) -> Run:
     """Runs a run again, with its recipe as it is now; the run to watch.
 
-    A failed or unsure run, and one that was too late for a later step, goes on at the step it stopped at, so that what
-    was done is not done twice. Any other that has ended is repeated as a new run. all_the_same: also if what it is
-    about has been undone since. seen: its `course` when this was asked: if it has gone on since, as after the first of
-    two clicks, nothing is done. Raises RunRequestError; UndoneSince if only `all_the_same` is missing.
+    A failed or unsure run, and one whose last steps were left out, goes on there, so that what was done is not done
+    twice. Any other that has ended is repeated as a new run. all_the_same: also if what it is about has been undone
+    since. seen: its `course` when this was asked: if it has gone on since, as after the first of two clicks, nothing is
+    done. Raises RunRequestError; UndoneSince if only `all_the_same` is missing.
     """
     run = _find(session, merchant_id, run_id)
     if run.state not in (*_RESUMED, *_REPEATED):
         raise RunRequestError("This run is still under way.")
     if seen and seen != course(session, run):
         raise RunRequestError("This run has gone on meanwhile: look at how it went before you run it again.")
-    _, definition = _current(session, run.recipe_id)
-    was_undone = _look_whether_it_stands(session, run, definition, now, all_the_same)
-    stopped_midway = run.state == RunState.SKIPPED and run.step > 0
-    going = _resume(session, run, now) if run.state in _RESUMED or stopped_midway else _repeat(session, run, now)
+    version, definition = _current(session, run.recipe_id)
+    stopped_at = _stopped_at(session, run)
+    if stopped_at is not None:
+        version, definition = _going_on_with(session, run, version, definition, stopped_at)
+    was_undone = _look_whether_it_stands(session, run, definition.steps[stopped_at or 0 :], now, all_the_same)
+    if stopped_at is None:
+        going = _repeat(session, run, version, definition, now)
+    else:
+        going = _resume(session, run, version, definition, stopped_at, now)
     if was_undone:
         let_through(session, going.event_id, going.id, now=now)
     return going
@@ -93,7 +100,8 @@ def mark_done(session: Session, merchant_id: int, run_id: int, *, now: datetime,
     if definition is None:
         raise RunRequestError(UNREADABLE)
     goes_on = run.step + 1 < len(definition.steps)
-    if goes_on and _look_whether_it_stands(session, run, definition, now, all_the_same):
+    rest = definition.steps[run.step + 1 :]
+    if goes_on and _look_whether_it_stands(session, run, rest, now, all_the_same):
         let_through(session, run.event_id, run.id, now=now)
     run.doubt = False
     run.outcome = "Marked done by you."
@@ -150,22 +158,22 @@ def run_late(session: Session, merchant_id: int, event_id: int, *, now: datetime
 
 
 def _look_whether_it_stands(
-    session: Session, run: Run, definition: Definition, now: datetime, all_the_same: bool
+    session: Session, run: Run, steps: Sequence[Step], now: datetime, all_the_same: bool
 ) -> bool:
     """Whether what the run is about was undone, or something else gives what it takes, and it runs all the same.
 
-    Raises UndoneSince if that was not asked for.
+    steps: those that would be done. Raises UndoneSince if that was not asked for.
     """
     event = session.get_one(Event, run.event_id)
-    said = undone_since(session, event, now=now) or _still_given(session, event, definition, now)
+    said = undone_since(session, event, now=now) or _still_given(session, event, steps, now)
     if said and not all_the_same:
         raise UndoneSince(said)
     return said is not None
 
 
-def _still_given(session: Session, event: Event, definition: Definition, now: datetime) -> str | None:
+def _still_given(session: Session, event: Event, steps: Sequence[Step], now: datetime) -> str | None:
     try:
-        said = (still_given(session, event, step, now=now) for step in definition.steps)
+        said = (still_given(session, event, step, now=now) for step in steps)
         found = next((each for each in said if each), None)
     except SQLAlchemyError:
         raise
@@ -183,19 +191,37 @@ def _find(session: Session, merchant_id: int, run_id: int) -> Run:
     return run
 
 
-def _resume(session: Session, run: Run, now: datetime) -> Run:
-    version, definition = _current(session, run.recipe_id)
+def _stopped_at(session: Session, run: Run) -> int | None:
+    """The step at which a run goes on when it is run again; None if it is repeated from its beginning."""
+    if run.state in _RESUMED:
+        return run.step
+    left_out = steps_left_out(session, [run.id or 0])[run.id or 0]
+    if run.state == RunState.CANCELLED or (run.state == RunState.SUCCEEDED and run.step not in left_out):
+        return None
+    step = run.step
+    while step - 1 in left_out:
+        step -= 1
+    return step or None
+
+
+def _going_on_with(
+    session: Session, run: Run, version: int, definition: Definition, step: int
+) -> tuple[int, Definition]:
+    """What a run goes on with at that step. version, definition: the recipe's present ones."""
     used = readable(session.get_one(RecipeVersion, run.version_id).definition)
-    if used is None and run.step:
+    if used is None and step:
         raise RunRequestError("What this run has done already cannot be told, so it cannot go on.")
     if used is None or _steps(definition) == _steps(used):
         # The merchant may have mended the recipe first; its steps being the same, the run takes the new version.
-        run.version_id = version
-    else:
-        definition = used
+        return version, definition
+    return run.version_id, used
+
+
+def _resume(session: Session, run: Run, version: int, definition: Definition, step: int, now: datetime) -> Run:
+    run.version_id = version
     run.doubt = False
     run.finished_at = None
-    _queue(session, run, definition, run.step, now)
+    _queue(session, run, definition, step, now)
     session.flush()
     return run
 
@@ -204,8 +230,7 @@ def _steps(definition: Definition) -> list[tuple[str, str]]:
     return [(step.app, step.action) for step in definition.steps]
 
 
-def _repeat(session: Session, run: Run, now: datetime) -> Run:
-    version, definition = _current(session, run.recipe_id)
+def _repeat(session: Session, run: Run, version: int, definition: Definition, now: datetime) -> Run:
     last = session.execute(
         select(func.max(Run.again)).where(col(Run.event_id) == run.event_id, col(Run.recipe_id) == run.recipe_id)
     ).scalar_one()

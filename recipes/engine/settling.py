@@ -105,7 +105,7 @@ def _changes(session: Session, performed: Performed, paused: set[int], now: date
         values["attempt"] = claimed.attempt - 1
         if claimed.connection_id not in paused:
             values |= {"state": RunState.QUEUED, "due_at": now}
-    if performed.state == RunState.SUCCEEDED and claimed.step + 1 < len(claimed.definition.steps):
+    if performed.goes_on and claimed.step + 1 < len(claimed.definition.steps):
         values |= _next_step(session, performed, now)
     elif performed.state in ENDED:
         values["finished_at"] = now

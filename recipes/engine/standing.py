@@ -6,7 +6,7 @@ what takes must leave alone what something else gives the buyer.
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import or_, select
@@ -16,6 +16,7 @@ from sqlmodel import Session, col
 from integrations import integration
 from integrations.errors import Permanent
 from recipes.definition import Definition, Step
+from recipes.engine.left_out import steps_left_out
 from recipes.engine.rights import still_given
 from recipes.engine.undone import taken_since
 from recipes.models import Event, LetThrough, Run
@@ -37,10 +38,14 @@ def let_through(session: Session, event_id: int, run_id: int | None, *, now: dat
 
 @dataclass(frozen=True, slots=True)
 class Objection:
-    """Why a step is not done, as sentences. is_sure: False where it cannot be told, and the merchant has to say."""
+    """Why a step is not done, as sentences. is_sure: False where it cannot be told, and the merchant has to say.
+
+    something_was_done: whether an earlier step of the run was.
+    """
 
     sentence: str
     is_sure: bool = True
+    something_was_done: bool = False
 
 
 def has_waited(run: Run, event: Event, now: datetime) -> bool:
@@ -62,7 +67,15 @@ def objection(session: Session, run: Run, event: Event, definition: Definition, 
     if gives and not has_waited(run, event, now):
         return None
     found = _look(session, run, event, step, gives, now)
-    return None if found is None or _is_let_through(session, run.event_id, run.id) else found
+    if found is None or _is_let_through(session, run.event_id, run.id):
+        return None
+    return replace(found, something_was_done=_has_done_something(session, run))
+
+
+def _has_done_something(session: Session, run: Run) -> bool:
+    if run.step == 0 or run.id is None:
+        return False
+    return not steps_left_out(session, [run.id])[run.id].issuperset(range(run.step))
 
 
 def _look(session: Session, run: Run, event: Event, step: Step, gives: bool, now: datetime) -> Objection | None:

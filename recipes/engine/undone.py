@@ -1,7 +1,7 @@
 """Whether what a run is about has been undone since. Quick however many events there are."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -98,16 +98,22 @@ def look_ahead(session: Session, events: Sequence[Event]) -> None:
 
     Kept for as long as the session, which is one transaction's.
     """
-    places: set[tuple[int, str]] = set()
+    readings = []
     for event in events:
         with suppress(Exception):  # one that cannot be read is told of where it is asked about
-            if name := memory_name(read_again(event), event.origin):
-                places.add((event.endpoint_id, name))
+            readings.append((event, read_again(event)))
+    remember(session, readings)
+
+
+def remember(session: Session, readings: Iterable[tuple[Event, Reading]]) -> None:
+    """The same for events that were read again already."""
+    known = session.info.setdefault(_AHEAD, {})
+    named = {(event.endpoint_id, memory_name(reading, event.origin)) for event, reading in readings}
+    places = sorted((endpoint_id, name) for endpoint_id, name in named if name and (endpoint_id, name) not in known)
     if places:
         pair = (_MEMORY.c.endpoint_id, _MEMORY.c.about)
-        found = rows_with_pairs(session.connection(), pair, sorted(places), _MEMORY.c.memory)
-        known = {(row.endpoint_id, row.about): row.memory for row in found}
-        session.info[_AHEAD] = dict.fromkeys(places) | known
+        found = rows_with_pairs(session.connection(), pair, places, _MEMORY.c.memory)
+        known |= dict.fromkeys(places) | {(row.endpoint_id, row.about): row.memory for row in found}
 
 
 def _returns(session: Session, event: Event) -> Iterator[Later]:

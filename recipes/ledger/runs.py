@@ -46,6 +46,7 @@ RESULT_WORDS: Mapping[str, str] = {
     AttemptResult.UNAUTHORIZED: "not let in",
     AttemptResult.UNSURE: "not known",
     AttemptResult.INTERRUPTED: "interrupted",
+    AttemptResult.SKIPPED: "skipped",
 }
 _WAITING = (RunState.QUEUED, RunState.WAITING, RunState.HELD)
 _AGAIN = (RunState.FAILED, RunState.UNSURE, RunState.SUCCEEDED, RunState.SKIPPED, RunState.CANCELLED)
@@ -99,7 +100,7 @@ class RunLine:
 
 @dataclass(frozen=True)
 class StepLine:
-    """One step of a run: what it does, and where the run is with it (done, now, later).
+    """One step of a run: what it does, and where the run is with it (done, skipped, now, later).
 
     labels: what was chosen for it as the merchant reads it, by its value.
     """
@@ -183,10 +184,11 @@ def run_detail(session: Session, merchant_id: int, run_id: int) -> RunDetail | N
     version = session.get_one(RecipeVersion, run.version_id)
     definition = readable(version.definition)
     steps = definition.steps if definition else []
-    tried = session.exec(select(Attempt).where(Attempt.run_id == run_id).order_by(col(Attempt.id)))
+    tried = session.exec(select(Attempt).where(Attempt.run_id == run_id).order_by(col(Attempt.id))).all()
+    last = {attempt.step: attempt.result for attempt in tried}
     return RunDetail(
         line=line,
-        steps=[_step(run, line.state_words, number, step) for number, step in enumerate(steps)],
+        steps=[_step(run, line.state_words, number, step, last.get(number)) for number, step in enumerate(steps)],
         attempts=[_attempt(attempt) for attempt in tried],
         was_kept=_was_kept(session, run),
         course=engine.course(session, run),
@@ -270,8 +272,11 @@ def _line(
     )
 
 
-def _step(run: Run, state_words: str, number: int, step: Step) -> StepLine:
-    if number < run.step or run.state == RunState.SUCCEEDED:
+def _step(run: Run, state_words: str, number: int, step: Step, last_result: str | None) -> StepLine:
+    is_past = number < run.step or run.state == RunState.SUCCEEDED
+    if is_past and last_result == AttemptResult.SKIPPED:
+        progress = RESULT_WORDS[last_result]
+    elif is_past:
         progress = "done"
     elif number == run.step:
         progress = state_words

@@ -93,3 +93,4 @@ class AttemptResult(StrEnum):
     UNAUTHORIZED = "unauthorized"
     UNSURE = "unsure"
     INTERRUPTED = "interrupted"
+    SKIPPED = "skipped"  # none was made: something spoke against the step, and the run went on without it
