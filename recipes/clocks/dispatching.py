@@ -7,7 +7,7 @@ import time
 import uuid
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -103,7 +103,8 @@ class Dispatcher(ABC):
             with transaction(self._engine) as session:
                 self._settle(session, returned, now)
                 more = self._make_runs(session, now)
-                claimed = self._claim(session, now, free) if free else []
+                still_out = self._under_way.keys() - {performed.claimed.run_id for performed in returned}
+                claimed = self._claim(session, now, free, still_out) if free else []
             # Only a commit takes them off the list: a turn that fails is tried again with all of them.
             for performed in returned:
                 self._is_settled(performed)
@@ -124,8 +125,8 @@ class Dispatcher(ABC):
         """Makes runs of new events and of what was kept; whether there are more events."""
 
     @abstractmethod
-    def _claim(self, session: Session, now: datetime, free: int) -> Sequence[runs.Claimed]:
-        """Takes up to `free` runs."""
+    def _claim(self, session: Session, now: datetime, free: int, still_out: Collection[int]) -> Sequence[runs.Claimed]:
+        """Takes up to `free` runs, none that this one has a call out for."""
 
     def _is_done(self) -> bool:
         """Whether it was told to stop, and nothing is under way any more that could be settled."""

@@ -6,7 +6,7 @@ claims what is due in one transaction, so that under load many runs share a comm
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -121,9 +121,15 @@ class EmbeddedClock(Dispatcher):
         self._make_kept_runs(session, now)
         return fanned_out == FAN_OUT_BATCH
 
-    def _claim(self, session: Session, now: datetime, free: int) -> list[runs.Claimed]:
+    def _claim(self, session: Session, now: datetime, free: int, still_out: Collection[int]) -> list[runs.Claimed]:
         return runs.claim(
-            session, now=now, lease=self._lease, limits=self._limits, limit=free, limit_each=self._most_calls // 2
+            session,
+            now=now,
+            lease=self._lease,
+            limits=self._limits,
+            limit=free,
+            limit_each=self._most_calls // 2,
+            still_out=still_out,
         )
 
     def _is_settled(self, performed: runs.Performed) -> None:

@@ -7,7 +7,7 @@ moment later.
 import logging
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine
@@ -122,7 +122,7 @@ class SharedDispatcher(Dispatcher):
             self._make_kept_runs(session, now)
         return has_events and runs.fan_out(session, now=now, limit=FAN_OUT_BATCH) == FAN_OUT_BATCH
 
-    def _claim(self, session: Session, now: datetime, free: int) -> Sequence[runs.Claimed]:
+    def _claim(self, session: Session, now: datetime, free: int, still_out: Collection[int]) -> Sequence[runs.Claimed]:
         now = max(now, self._told)
         due = runs.connections_due(session, now)
         if not due:
@@ -141,6 +141,7 @@ class SharedDispatcher(Dispatcher):
             limit_each=self._most_calls // 2,
             due=[each for each in due if (each[0] or 0) in ours],
             lease_time=self._lease_time,
+            still_out=still_out,
         )
 
     def _extend_leases(self) -> None:

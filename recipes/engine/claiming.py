@@ -1,7 +1,7 @@
 """Which runs go next: due, first on their lane, connection active and within its limits."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import and_, bindparam, or_, select, update
@@ -42,11 +42,13 @@ def claim(
     limit_each: int | None = None,
     due: Sequence[tuple[int | None, str]] | None = None,
     lease_time: timedelta = LEASE,
+    still_out: Collection[int] = (),
 ) -> list[Claimed]:
     """Takes up to `limit` runs for `lease`, so that no other has them. Each counts as an attempt from here on.
 
     limit_each: how many runs of one merchant `lease` may have under way; merchants take turns. due: the connections to
-    take them of, if not of all that `connections_due` finds; the caller has these locked for claims.
+    take them of, if not of all that `connections_due` finds; the caller has these locked for claims. still_out: the
+    runs that `lease` has calls out for. One that was taken from it meanwhile is left to others until its call is back.
     """
     if due is None:
         due = connections_due(session, now)
@@ -56,15 +58,16 @@ def claim(
     # A lane, a lock and a limit are each of one connection. What is under way on these is looked up only now, when no
     # other engine can begin anything there.
     under_way = _under_way(session)
-    running = Counter(connection_id for connection_id, _, _ in under_way)
+    running = Counter(connection_id for _, connection_id, _, _ in under_way)
     locked: dict[int | None, set[str]] = defaultdict(set)
-    for connection_id, lane, _ in under_way:
+    for _, connection_id, lane, _ in under_way:
         if lock := lock_of(lane):
             locked[connection_id].add(lock)
     taken: list[int] = []
     merchants = _merchants(session, {*running, *(connection_id for connection_id, _ in due)})
     busy = Counter(merchants.get(connection_id) for connection_id in running.elements())
-    own = Counter(merchants.get(connection_id) for connection_id, _, holder in under_way if holder == lease)
+    own = Counter(merchants.get(connection_id) for _, connection_id, _, holder in under_way if holder == lease)
+    not_again = set(still_out).difference(number for number, _, _, holder in under_way if holder == lease)
     ahead = heads_of_all(session, due, now, limit)
     for connection_id, app in _in_turns(due, merchants, busy):
         merchant_id = merchants.get(connection_id)
@@ -76,8 +79,8 @@ def claim(
         if room <= 0:
             continue
         heads = without_locks(ahead.get(connection_id), room)
-        if heads is None or locked[connection_id]:
-            heads = free_heads(session, connection_id, now, room, locked[connection_id])
+        if heads is None or locked[connection_id] or not not_again.isdisjoint(heads):
+            heads = free_heads(session, connection_id, now, room, locked[connection_id], not_again)
         if connection_id is not None:
             limits.called(connection_id, app, len(heads), now)
         own[merchant_id] += len(heads)
@@ -95,7 +98,7 @@ def claim(
 
 
 # Made once: they are asked at every turn, and making one takes longer than asking it.
-_UNDER_WAY = select(_RUN.c.connection_id, _RUN.c.lane, _RUN.c.lease).where(
+_UNDER_WAY = select(_RUN.c.id, _RUN.c.connection_id, _RUN.c.lane, _RUN.c.lease).where(
     among(_RUN.c.state, OPEN_STATES), _RUN.c.state == RunState.RUNNING
 )
 _DUE = (
@@ -122,9 +125,9 @@ _CONNECTIONS_DUE = (
 )
 
 
-def _under_way(session: Session) -> Sequence[tuple[int | None, str, str | None]]:
-    """Of each run: its connection, its lane, and who has it."""
-    return [(connection_id, lane, lease) for connection_id, lane, lease in session.execute(_UNDER_WAY)]
+def _under_way(session: Session) -> Sequence[tuple[int, int | None, str, str | None]]:
+    """Of each run: its number, its connection, its lane, and who has it."""
+    return [(number, connection_id, lane, lease) for number, connection_id, lane, lease in session.execute(_UNDER_WAY)]
 
 
 def connections_due(session: Session, now: datetime) -> Sequence[tuple[int | None, str]]:

@@ -45,14 +45,21 @@ def _heads_of_each() -> Any:
     return select(connections.c.id, heads.c.id, heads.c.lane).select_from(connections.join(heads, true()))
 
 
-def free_heads(session: Session, connection_id: int | None, now: datetime, room: int, locked: set[str]) -> list[int]:
-    """Up to `room` runs that may go now, no two for one lock. Theirs are added to `locked`.
+def free_heads(
+    session: Session,
+    connection_id: int | None,
+    now: datetime,
+    room: int,
+    locked: set[str],
+    besides: Collection[int] = (),
+) -> list[int]:
+    """Up to `room` runs that may go now, `besides` left out, no two for one lock. Theirs are added to `locked`.
 
     A run that waits for its next try holds up its lane, but no lock: what is for other buyers goes past it.
     """
     heads: list[int] = []
     for _ in range(room):
-        found = _first_on_their_lanes(session, connection_id, now, room - len(heads), locked, heads)
+        found = _first_on_their_lanes(session, connection_id, now, room - len(heads), locked, {*heads, *besides})
         before = len(heads)
         for number, lane in found:
             lock = lock_of(lane)

@@ -12,6 +12,7 @@ from recipes import jobs
 from recipes.batches import insert_rows
 from recipes.engine.holding import connection_of, hold, refused_reason
 from recipes.engine.lanes import lane_of
+from recipes.engine.loading import Claimed
 from recipes.engine.performing import Performed
 from recipes.models import DUE_STATES, Attempt, Connection, ConnectionState, Run, RunState
 
@@ -20,15 +21,20 @@ ENDED = (RunState.SUCCEEDED, RunState.SKIPPED, RunState.FAILED, RunState.CANCELL
 _ATTEMPT = Attempt.__table__  # type: ignore[attr-defined]
 _RUN = Run.__table__  # type: ignore[attr-defined]
 # What it sets are the columns named in the rows that it is executed with.
+# By the step and the attempt, too: an engine may be given anew what was taken from it while its first call is out.
 _MOVE = update(_RUN).where(
-    _RUN.c.id == bindparam("settled"), _RUN.c.lease == bindparam("held_by"), _RUN.c.state == RunState.RUNNING
+    _RUN.c.id == bindparam("settled"),
+    _RUN.c.lease == bindparam("held_by"),
+    _RUN.c.step == bindparam("was_step"),
+    _RUN.c.attempt == bindparam("was_attempt"),
+    _RUN.c.state == RunState.RUNNING,
 )
 
 
 def settle(session: Session, performed: Sequence[Performed], *, now: datetime) -> None:
     """Records a batch of tries and moves their runs on.
 
-    A run that another engine took over meanwhile keeps its state; that the try was made is recorded all the same.
+    A run that was taken over meanwhile keeps its state; that the try was made is recorded all the same.
     """
     tries = [_attempt(each) for each in performed if each.result is not None]
     insert_rows(session.connection(), _ATTEMPT, tries)
@@ -78,15 +84,25 @@ def _move(session: Session, performed: Sequence[Performed], paused: set[int], no
     # One statement for all that change the same columns: made anew for each run, it would take longer than the rest.
     moves: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
     later: list[datetime] = []
-    for each in performed:
+    # In the order of the runs: who else writes several of them does so in the same.
+    for each in sorted(performed, key=lambda each: each.claimed.run_id):
         values = _changes(session, each, paused, now)
-        moves[tuple(values)].append({"settled": each.claimed.run_id, "held_by": each.claimed.lease, **values})
+        moves[tuple(values)].append(_claim_of(each.claimed) | values)
         if values["state"] in DUE_STATES and values["due_at"] > now:
             later.append(values["due_at"])
     for rows in moves.values():
         session.connection().execute(_MOVE, rows)
     # For one that another engine took over meanwhile there is a job too many, which finds nothing to do.
     jobs.look_later(session, later)
+
+
+def _claim_of(claimed: Claimed) -> dict[str, Any]:
+    return {
+        "settled": claimed.run_id,
+        "held_by": claimed.lease,
+        "was_step": claimed.step,
+        "was_attempt": claimed.attempt,
+    }
 
 
 def _changes(session: Session, performed: Performed, paused: set[int], now: datetime) -> dict[str, Any]:

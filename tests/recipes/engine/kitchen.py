@@ -121,13 +121,11 @@ class Kitchen:
             received_at=self.now,
         )
 
-    def claim(self, limit: int = 100, limit_each: int | None = None) -> list[runs.Claimed]:
+    def claim(self, limit: int = 100, **more: Any) -> list[runs.Claimed]:
         """Fans out and claims, as a clock does."""
         with transaction(self.engine) as session:
             runs.fan_out(session, now=self.now)
-            return runs.claim(
-                session, now=self.now, lease=self.lease, limits=self.limits, limit=limit, limit_each=limit_each
-            )
+            return runs.claim(session, now=self.now, lease=self.lease, limits=self.limits, limit=limit, **more)
 
     def perform(self, claimed: runs.Claimed) -> runs.Performed:
         """Performs a run's step and leaves it at that, as an engine that dies before it settles."""

@@ -126,3 +126,36 @@ def test_a_result_that_comes_too_late_changes_nothing(kitchen: Kitchen, mailchim
     assert kitchen.states() == [RunState.RUNNING]
     kitchen.finish([taken_over])
     assert kitchen.states() == [RunState.SUCCEEDED]
+
+
+def test_two_answers_for_one_engine_do_not_settle_each_others_step(kitchen: Kitchen, slack: Vendor) -> None:
+    """It stood still, was given anew what was taken from it, and its first call comes back: nothing is posted twice."""
+    fields = {"channel": "C0123456789"}
+    slack_steps = [step("slack", "post_message", kitchen.connect("slack"), text=text, **fields) for text in "ab"]
+    kitchen.recipe("order.completed", *slack_steps)
+    kitchen.deliver("order.completed", order(1))
+    first = kitchen.claim()
+    kitchen.later(minutes=3)
+    assert kitchen.recover() == 1
+    second = kitchen.claim()
+    kitchen.finish(first)
+    assert [(run.state, run.step) for run in kitchen.runs()] == [(RunState.RUNNING, 0)]
+    assert kitchen.claim() == []
+    kitchen.finish(second)
+    kitchen.work()
+    assert [(run.state, run.step) for run in kitchen.runs()] == [(RunState.UNSURE, 0)]
+    assert len(slack.seen("POST /chat.postMessage")) == 1
+
+
+def test_an_engine_claims_no_run_that_it_still_has_a_call_out_for(kitchen: Kitchen) -> None:
+    """It was taken from it: others may have it, and what is on other lanes goes past it."""
+    _subscribe(kitchen)
+    kitchen.deliver("order.completed", order(1))
+    [out] = kitchen.claim()
+    kitchen.later(minutes=3)
+    assert kitchen.recover() == 1
+    kitchen.deliver("order.completed", order(2))
+    kitchen.deliver("order.completed", order(3, "joe@example.com"))
+    assert [each.event_id for each in kitchen.claim(limit=1, still_out=[out.run_id])] == [3]
+    kitchen.lease = "second-engine"
+    assert [each.run_id for each in kitchen.claim()] == [out.run_id]
