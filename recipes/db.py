@@ -28,12 +28,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DisconnectionError, InterfaceError, InternalError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session
 
 from recipes.refusal import Refusal
 
-# What is raised while a database is away, locked, full or read-only: it may take the same another time.
-UNAVAILABLE = (OperationalError, InterfaceError, InternalError)
+# What is raised while a database is away, locked, full or read-only, or all connections to it are in use: it may take
+# the same another time.
+UNAVAILABLE = (OperationalError, InterfaceError, InternalError, PoolTimeout)
 
 # For numbers that pass 2^31 one day. SQLite's own number of a row is INTEGER, and that is as large.
 LARGE_NUMBER = BigInteger().with_variant(Integer, "sqlite")

@@ -50,7 +50,7 @@ def move(work: Workplace, address: str) -> None:
                 "Run it again with a new, empty database, and tell us if this happens again."
             ) from None
         except UNAVAILABLE as error:
-            reason = " ".join(str(error.orig).split())
+            reason = " ".join(str(getattr(error, "orig", error)).split())
             raise Failed(f"A database went away ({reason}). Run it again: it goes on where it was.") from None
         finally:
             os.close(lock)

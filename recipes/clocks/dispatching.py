@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine
@@ -197,8 +198,13 @@ class Dispatcher(ABC):
         self._not_begun = []
 
     def _perform(self, claimed: runs.Claimed) -> None:
-        self._came_back.append(runs.perform(claimed, self._tools))
+        tools = replace(self._tools, holds=lambda: self._holds(claimed))
+        self._came_back.append(runs.perform(claimed, tools))
         self._look.set()
+
+    def _holds(self, claimed: runs.Claimed) -> bool:
+        """Whether a run is still this one's, right before its call. Nothing takes it from one that is alone."""
+        return True
 
     def _is_settled(self, performed: runs.Performed) -> None:
         self._came_back.popleft()

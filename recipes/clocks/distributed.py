@@ -18,10 +18,11 @@ import psycopg
 from procrastinate import RetryDecision
 from procrastinate.exceptions import ConnectorException, UniqueViolation
 from procrastinate.jobs import DeleteJobCondition, Job, Status
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from recipes import engine as runs
 from recipes import jobs, upkeep
+from recipes.clocks.database_time import time_of
 from recipes.clocks.sharing import SharedDispatcher
 from recipes.db import UNAVAILABLE, transaction
 from recipes.mail import Mailer
@@ -72,15 +73,23 @@ class DistributedClock:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         alive: Callable[[], None] = lambda: None,
         works: Callable[[], None] = lambda: None,
+        database_time: Callable[[Connection], datetime] = time_of,
     ) -> None:
         self._engine = engine
         self._settings = settings
         self._mailer = mailer
         self._rhythm = rhythm
-        self._now = now
         self._dispatcher = SharedDispatcher(
-            engine, settings, clients, lease_seconds=rhythm.lease, now=now, alive=alive, works=works
+            engine,
+            settings,
+            clients,
+            lease_seconds=rhythm.lease,
+            now=now,
+            alive=alive,
+            works=works,
+            database_time=database_time,
         )
+        self._now = self._dispatcher.time
         self._alive = alive
         self._number: int | None = None
         self._stopping = threading.Event()
@@ -210,6 +219,7 @@ class DistributedClock:
         they are left the time for it.
         """
         if self._dispatcher.has_been_there_for() > timedelta(seconds=self._rhythm.lease / 4):
+            self._now.keep()
             upkeep.recover_runs(self._engine, self._now())
 
     def _upkeep(self, _context: Any, timestamp: int) -> None:

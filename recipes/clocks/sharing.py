@@ -10,10 +10,11 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlmodel import Session
 
 from recipes import engine as runs
+from recipes.clocks.database_time import DatabaseTime, time_of
 from recipes.clocks.dispatching import FAN_OUT_BATCH, LOOK_SECONDS, Dispatcher
 from recipes.db import UNAVAILABLE, Lock, one_at_a_time, transaction, whichever_is_free
 from recipes.settings import Settings
@@ -34,7 +35,8 @@ LAST_TRIES = 20
 class SharedDispatcher(Dispatcher):
     """Takes the turns of one worker. Any number may be at work on a database.
 
-    lease_seconds: for how long nobody else takes a run that this worker has and does not show life for.
+    lease_seconds: for how long nobody else takes a run that this worker has and does not show life for. time: what it
+    goes by, of the database and, between two looks, of `now`.
     """
 
     def __init__(
@@ -47,8 +49,10 @@ class SharedDispatcher(Dispatcher):
         now: Callable[[], datetime],
         alive: Callable[[], None],
         works: Callable[[], None] = lambda: None,
+        database_time: Callable[[Connection], datetime] = time_of,
     ) -> None:
-        super().__init__(engine, settings, clients, now, alive, works=works)
+        self.time = DatabaseTime(engine, now, database_time)
+        super().__init__(engine, settings, clients, self.time, alive, works=works)
         self._lease_time = timedelta(seconds=lease_seconds)
         self._told = datetime.min.replace(tzinfo=UTC)
         self._passed_over = False
@@ -63,6 +67,11 @@ class SharedDispatcher(Dispatcher):
     def has_been_there_for(self) -> timedelta:
         """For how long the database has been there without a break, as far as this worker knows."""
         return timedelta(seconds=self._monotonic() - self._there_since)
+
+    def turn(self) -> int:
+        """One look, in the database's time."""
+        self.time.keep()
+        return super().turn()
 
     def run(self) -> None:
         """Takes turns until it is told to stop and what is under way has been settled."""
@@ -144,6 +153,19 @@ class SharedDispatcher(Dispatcher):
             still_out=still_out,
         )
 
+    def _holds(self, claimed: runs.Claimed) -> bool:
+        """Asks the database: the clocks of a machine that stood still, or was moved, may not have noticed.
+
+        Another may have had the run meanwhile, and what came after it: this would be done twice, or in the wrong order.
+        """
+        try:
+            with self._engine.connect() as connection, Session(connection) as session:
+                until = self.time.look(connection) + self._lease_time / 4
+                return runs.is_held(session, claimed, until)
+        except UNAVAILABLE as error:
+            logger.warning("run %d is not begun: whose it is cannot be told (%s)", claimed.run_id, type(error).__name__)
+            return False
+
     def _extend_leases(self) -> None:
         """Shows life for what is under way. Once the database is there again, at once: others wait a little for it."""
         usual = self._lease_time.total_seconds() / 4
@@ -155,9 +177,12 @@ class SharedDispatcher(Dispatcher):
                 continue
             try:
                 with transaction(self._engine) as session:
-                    runs.extend_leases(
-                        session, lease=self._lease, runs=under_way, now=self._now(), lease_time=self._lease_time
-                    )
+                    now = self.time.look(session.connection())
+                    runs.extend_leases(session, lease=self._lease, runs=under_way, now=now, lease_time=self._lease_time)
             except UNAVAILABLE as error:
                 pause = min(usual, LOOK_SECONDS)
                 logger.warning("leases could not be extended (%s)", type(error).__name__)
+            except Exception:
+                # Without it every run under way would be taken for lost, for as long as this worker lives.
+                pause = min(usual, LOOK_SECONDS)
+                logger.exception("leases could not be extended; it is tried again")

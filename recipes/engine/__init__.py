@@ -10,7 +10,7 @@ from recipes.engine.kept import has_kept_work, make_kept_runs
 from recipes.engine.limits import Limits, SharedLimits
 from recipes.engine.loading import Claimed
 from recipes.engine.performing import Performed, Tools, ever_barer, perform
-from recipes.engine.recovering import extend_leases, give_back, mend_due_times, recover
+from recipes.engine.recovering import extend_leases, give_back, is_held, mend_due_times, recover
 from recipes.engine.requests import (
     RunRequestError,
     UndoneSince,
@@ -45,6 +45,7 @@ __all__ = [
     "has_kept_work",
     "has_work",
     "hold",
+    "is_held",
     "is_late",
     "make_kept_runs",
     "mark_done",

@@ -11,7 +11,7 @@ from recipes.batches import is_one_of
 from recipes.db import Lock, one_at_a_time
 from recipes.engine.heads import free_heads, heads_of_all, without_locks
 from recipes.engine.lanes import lock_of
-from recipes.engine.limits import Pace
+from recipes.engine.limits import LONGEST_REST, Pace
 from recipes.engine.loading import Claimed, load
 from recipes.engine.suspending import suspended
 from recipes.models import (
@@ -113,7 +113,11 @@ _CONNECTIONS_DUE = (
     # On SQLite nothing stands there: the one engine knows it by heart.
     .outerjoin(_PACE, _PACE.c.connection_id == _DUE.c.connection_id)
     .where(
-        or_(_PACE.c.rests_until.is_(None), _PACE.c.rests_until <= bindparam("now")),
+        or_(
+            _PACE.c.rests_until.is_(None),
+            _PACE.c.rests_until <= bindparam("now"),
+            _PACE.c.rests_until > bindparam("farthest"),  # by a clock that was set back since: `limits` sees to it
+        ),
         or_(
             _CONNECTION.c.id.is_(None),
             and_(
@@ -135,7 +139,8 @@ def connections_due(session: Session, now: datetime) -> Sequence[tuple[int | Non
 
     Without those that rest, as their service asked: however many they are, they keep no other from being looked at.
     """
-    found = session.execute(_CONNECTIONS_DUE, {"now": now, "suspended": suspended(session)})
+    given = {"now": now, "farthest": now + LONGEST_REST, "suspended": suspended(session)}
+    found = session.execute(_CONNECTIONS_DUE, given)
     return [(connection_id, app or "") for connection_id, app in found]
 
 

@@ -12,6 +12,8 @@ from integrations import INTEGRATIONS
 from recipes.batches import is_one_of
 from recipes.models import ConnectionPace
 
+# Nobody is left alone for longer, whatever a service asks for.
+LONGEST_REST = timedelta(hours=1)
 _MINUTE = timedelta(minutes=1)
 _CONCURRENT = {each.name: each.concurrent for each in INTEGRATIONS}
 MOST_CONCURRENT = max(_CONCURRENT.values())
@@ -87,6 +89,7 @@ class SharedLimits:
 
     def room(self, connection_id: int, app: str, running: Mapping[int | None, int], now: datetime) -> int:
         """How many more calls the connection takes now."""
+        self._follow(connection_id, now)
         if self.free_at(connection_id, app, now) > now:
             return 0
         room = _CONCURRENT.get(app, 1) - running.get(connection_id, 0)
@@ -101,6 +104,17 @@ class SharedLimits:
             pace = self._pace(connection_id)
             pace.calls = [*self._calls(connection_id, now), *[now.timestamp()] * count]
             self._session.flush()
+
+    def _follow(self, connection_id: int, now: datetime) -> None:
+        # What stands for later than it can be is of a clock that was set back since. When it was is not known, but not
+        # after now.
+        pace = self._known(connection_id)
+        if pace is None:
+            return
+        if any(call > now.timestamp() for call in pace.calls):
+            pace.calls = [min(call, now.timestamp()) for call in pace.calls]
+        if pace.rests_until and pace.rests_until > now + LONGEST_REST:
+            pace.rests_until = now + LONGEST_REST
 
     def rest(self, connection_id: int, until: datetime) -> None:
         """Notes that the service asked to be left alone until then."""

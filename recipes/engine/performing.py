@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from integrations import integration, kit
 from integrations.errors import ActionError, Permanent, Temporary, Unauthorized, Unsure
 from recipes import conditions, mapping, policy
+from recipes.engine.limits import LONGEST_REST
 from recipes.engine.loading import Claimed
 from recipes.engine.standing import Objection
 from recipes.events.facts import facts_of
@@ -18,7 +19,6 @@ from recipes.models import AttemptResult, RunState
 logger = logging.getLogger(__name__)
 
 ASK_AGAIN = timedelta(seconds=5)
-LONGEST_REST = timedelta(hours=1)
 
 
 class Clients(Protocol):
@@ -32,22 +32,24 @@ class Clients(Protocol):
 class Tools:
     """What performing needs from outside; `jitter` is in [-0.2, 0.2].
 
-    rows: makes the rows of a merchant, given whether it is for a test event.
+    rows: makes the rows of a merchant, given whether it is for a test event. holds: whether the run is still this
+    engine's, asked right before the action is.
     """
 
     clients: Clients
     rows: Callable[[int, bool], kit.Rows]
     now: Callable[[], datetime]
     jitter: Callable[[], float]
+    holds: Callable[[], bool] = lambda: True
 
 
 @dataclass(frozen=True)
 class Performed:
     """What came of one try, and where the run goes from here.
 
-    `result` is None when nothing was tried (the conditions did not match, or the merchant has to say). `rest_until` is
-    how long the service asked to be left alone. `request` holds the rendered fields; `answer` is redacted. `left_out`:
-    something spoke against the step; `state` is the run's if it was the last one.
+    `result` is None when nothing was tried (the conditions did not match, the merchant has to say, or the run is handed
+    back as QUEUED). `rest_until` is how long the service asked to be left alone. `request` holds the rendered fields;
+    `answer` is redacted. `left_out`: something spoke against the step; `state` is the run's if it was the last one.
     """
 
     claimed: Claimed
@@ -126,6 +128,8 @@ class _Try:
             return self._failed(
                 Permanent("Something unexpected happened before anything was sent.", detail=type(error).__name__)
             )
+        if not self._tools.holds():
+            return self._handed_back()
         try:
             return self._act(action, client, form)
         except Exception as error:  # noqa: BLE001 - the integration says what it means; the reason is kept
@@ -145,6 +149,11 @@ class _Try:
             return self._performed(RunState.UNSURE, objection.sentence, doubt=self._claimed.doubt)
         state = RunState.SUCCEEDED if objection.something_was_done else RunState.SKIPPED
         return self._performed(state, objection.sentence, result=AttemptResult.SKIPPED, left_out=True)
+
+    def _handed_back(self) -> Performed:
+        """Nothing was sent. If nobody else has the run, it is queued again as if it had not been taken."""
+        waits = "This had to wait for longer than usual. It goes on by itself."
+        return self._performed(RunState.QUEUED, waits, due_at=self._tools.now(), doubt=self._claimed.doubt)
 
     def _facts(self) -> dict[str, Any]:
         claimed = self._claimed
@@ -238,6 +247,7 @@ class _Try:
 _BARE_OUTCOMES: Mapping[RunState, str] = {
     RunState.SUCCEEDED: "This was done. The details could not be stored.",
     RunState.SKIPPED: "This was skipped. The details could not be stored.",
+    RunState.QUEUED: "This goes on by itself.",
     RunState.WAITING: "This goes on by itself. The details could not be stored.",
     RunState.HELD: "The service no longer accepts our credentials.",
     RunState.FAILED: "This was not done. The details could not be stored.",

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from sqlalchemy import insert, or_, select, true, update
+from sqlalchemy import bindparam, insert, or_, select, true, update
 from sqlmodel import Session, col
 
 from integrations import integration
@@ -11,8 +11,20 @@ from integrations.errors import Permanent
 from recipes import jobs
 from recipes.definition import readable
 from recipes.engine.claiming import LEASE
+from recipes.engine.loading import Claimed
 from recipes.models import DUE_STATES, OPEN_STATES, Attempt, AttemptResult, RecipeVersion, Run, RunState, among
 from recipes.policy import LONGEST_WAIT
+
+_RUN = Run.__table__  # type: ignore[attr-defined]
+# Made once: it is asked before every call, and making it takes as long as asking it.
+_HELD = select(_RUN.c.id).where(
+    _RUN.c.id == bindparam("number"),
+    _RUN.c.lease == bindparam("held_by"),
+    _RUN.c.step == bindparam("at_step"),
+    _RUN.c.attempt == bindparam("at_attempt"),
+    _RUN.c.state == RunState.RUNNING,
+    _RUN.c.lease_until > bindparam("until"),
+)
 
 # In a row. A run that ends the engine whenever it is tried would otherwise do so for ever.
 MOST_INTERRUPTIONS = 5
@@ -23,15 +35,28 @@ _INTERRUPTED_OFTEN = (
 )
 
 
+def is_held(session: Session, claimed: Claimed, until: datetime) -> bool:
+    """Whether the run is still who claimed it's, and will be until then."""
+    values = {
+        "number": claimed.run_id,
+        "held_by": claimed.lease,
+        "at_step": claimed.step,
+        "at_attempt": claimed.attempt,
+        "until": until,
+    }
+    return session.connection().execute(_HELD, values).first() is not None
+
+
 def extend_leases(
     session: Session, *, lease: str, runs: Iterable[int], now: datetime, lease_time: timedelta = LEASE
 ) -> None:
     """Keeps the runs that are under way from being taken for lost."""
-    session.execute(
-        update(Run)
-        .where(col(Run.id).in_(list(runs)), col(Run.lease) == lease, col(Run.state) == RunState.RUNNING)
-        .values(lease_until=now + lease_time)
+    held = select(col(Run.id)).where(
+        col(Run.id).in_(list(runs)), col(Run.lease) == lease, col(Run.state) == RunState.RUNNING
     )
+    # In the order of the runs, as who settles writes them. One that is just being settled needs no lease any more.
+    ids = session.execute(held.order_by(col(Run.id)).with_for_update(skip_locked=True)).scalars().all()
+    session.execute(update(Run).where(col(Run.id).in_(ids)).values(lease_until=now + lease_time))
 
 
 def give_back(session: Session, *, lease: str, runs: Iterable[int], now: datetime) -> None:
@@ -62,7 +87,9 @@ def mend_due_times(session: Session, *, now: datetime, back: timedelta = timedel
             mended = now
         elif attempt:
             mended = min(mended, now + LONGEST_WAIT)
-        session.execute(update(Run).where(col(Run.id) == number).values(due_at=mended))
+        # As it was read: another engine may have given it a new time meanwhile.
+        as_read = (col(Run.id) == number, col(Run.state) == state, col(Run.due_at) == due_at)
+        session.execute(update(Run).where(*as_read).values(due_at=mended))
     return len(found)
 
 

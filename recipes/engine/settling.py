@@ -116,10 +116,10 @@ def _changes(session: Session, performed: Performed, paused: set[int], now: date
     }
     if performed.due_at is not None:
         values["due_at"] = performed.due_at
-    if performed.state == RunState.HELD:
-        # Waiting for the merchant is no try of the action: the schedule begins where it was.
+    if performed.state in (RunState.HELD, RunState.QUEUED):
+        # Waiting for the merchant, or being handed back, is no try of the action: the schedule begins where it was.
         values["attempt"] = claimed.attempt - 1
-        if claimed.connection_id not in paused:
+        if performed.state == RunState.HELD and claimed.connection_id not in paused:
             values |= {"state": RunState.QUEUED, "due_at": now}
     if performed.goes_on and claimed.step + 1 < len(claimed.definition.steps):
         values |= _next_step(session, performed, now)

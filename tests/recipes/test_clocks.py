@@ -90,7 +90,9 @@ class Clocks:
         distributed = import_module("recipes.clocks.distributed")  # not there without the extra
         every_second = "* * * * * *"
         rhythm = distributed.Rhythm(lease=8.0, heartbeat=1.0, poll=0.2, recovery=every_second, upkeep=every_second)
-        clock: Clock = distributed.DistributedClock(engine, settings, clients, Mailer(settings), rhythm, now=self.now)
+        clock: Clock = distributed.DistributedClock(
+            engine, settings, clients, Mailer(settings), rhythm, now=self.now, database_time=lambda _: self.now()
+        )
         return clock
 
 

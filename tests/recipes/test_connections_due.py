@@ -74,6 +74,15 @@ def test_connections_that_rest_are_not_looked_at(kitchen: Kitchen, engine: Engin
     assert _connections_due(engine, NOW + timedelta(hours=1)) == {connection, 1001, 1002}
 
 
+def test_a_rest_of_a_clock_that_was_set_back_is_looked_at(kitchen: Kitchen) -> None:
+    """No service is left alone for half a day: what stands so far ahead was written by another time."""
+    connection = _due(kitchen, more=0)
+    with transaction(kitchen.engine) as session:
+        runs.SharedLimits(session).rest(connection, kitchen.now + timedelta(hours=12))
+    with reading(kitchen.engine) as session:
+        assert runs.connections_due(session, kitchen.now) == [(connection, "slack")]
+
+
 def test_who_could_not_look_at_all_looks_again_at_once(
     kitchen: Kitchen, engine: Engine, dispatcher: SharedDispatcher
 ) -> None:
