@@ -40,7 +40,13 @@ _FULL = (
 def dispatcher(engine: Engine, settings: Settings, vault: Vault) -> Iterator[SharedDispatcher]:
     """One worker's, whose turns are asked for. Its clock stands still."""
     dispatcher = SharedDispatcher(
-        engine, settings, ClientCache(vault, {}), lease_seconds=60.0, now=lambda: NOW, alive=lambda: None
+        engine,
+        settings,
+        ClientCache(vault, {}),
+        lease_seconds=60.0,
+        now=lambda: NOW,
+        alive=lambda: None,
+        database_time=lambda _: NOW,
     )
     yield dispatcher
     dispatcher.stop()
