@@ -71,10 +71,17 @@ def _sold(kitchen: Kitchen) -> None:
     kitchen.deliver("order.completed", order(1))
 
 
-def _goes_on(worker: SharedDispatcher, gate: Gate) -> None:
-    """Lets it begin its calls, and take turns until all have come back."""
+def _goes_on(worker: SharedDispatcher, gate: Gate) -> int:
+    """Lets it begin its calls, and take turns until all have come back; the number of runs that it took meanwhile."""
+    taken = []
+
+    def is_idle() -> bool:
+        taken.append(worker.turn())
+        return not worker._under_way
+
     gate.opened.set()
-    eventually(lambda: worker.turn() == 0 and not worker._under_way, "the end of its calls")
+    eventually(is_idle, "the end of its calls")
+    return sum(taken)
 
 
 def test_what_another_did_meanwhile_is_not_called_again(
@@ -87,7 +94,7 @@ def test_what_another_did_meanwhile_is_not_called_again(
     assert kitchen.recover() == 1
     kitchen.lease = "another"
     [taken_over] = kitchen.claim()
-    _goes_on(worker, gate)
+    assert _goes_on(worker, gate) == 0
     assert mailchimp.seen(ADD) == []
     assert [(run.state, run.lease) for run in kitchen.runs()] == [(RunState.RUNNING, "another")]
     kitchen.finish([taken_over])
@@ -102,7 +109,7 @@ def test_what_nobody_took_meanwhile_is_taken_anew_before_it_is_called(
     worker = build()
     assert worker.turn() == 1
     kitchen.later(seconds=50)
-    _goes_on(worker, gate)
+    assert _goes_on(worker, gate) == 1
     assert len(mailchimp.seen(ADD)) == 1
     assert [(run.state, run.attempt, run.doubt) for run in kitchen.runs()] == [(RunState.SUCCEEDED, 1, False)]
     assert [attempt.result for attempt in kitchen.attempts()] == ["succeeded"]
@@ -143,7 +150,9 @@ def test_leases_go_by_the_databases_clock(
 
 
 @pytest.mark.parametrize("trouble", [RuntimeError("unheard of"), PoolTimeout("all connections are in use")])
-def test_who_shows_life_goes_on_whatever_it_meets(kitchen: Kitchen, build: Build, trouble: Exception) -> None:
+def test_who_shows_life_goes_on_whatever_it_meets(
+    kitchen: Kitchen, build: Build, trouble: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
     """If it ended, every run under way would be taken for lost from then on."""
     troubles: list[Exception] = []
 
@@ -164,3 +173,5 @@ def test_who_shows_life_goes_on_whatever_it_meets(kitchen: Kitchen, build: Build
     worker._ended.set()
     keeper.join()
     assert not troubles
+    # What passes by itself is a line in the log.
+    assert ("Traceback" in caplog.text) == isinstance(trouble, RuntimeError)
