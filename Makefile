@@ -17,7 +17,7 @@ run: $(INSTALLED) ## Set up if need be, then serve on http://127.0.0.1:8000
 	@$(BIN)/pocketwire serve
 
 test: $(DEVELOPING) ## Set up if need be, then run the tests
-	@$(BIN)/python -m pytest -n 4 --dist worksteal -m "not long"
+	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "not long"
 
 test-long: $(DEVELOPING) ## Run the tests that take longer: PostgreSQL, crashes, storms
 	@$(BIN)/python -m pytest -n 2 -m long

@@ -43,7 +43,7 @@ USUAL = {
 }
 FOLLOWS = {Temporary: "again", Unsure: "unsure", Permanent: "stop", Unauthorized: "reconnect"}
 
-SHORT = Timeouts(connect=0.4, total=0.8)
+SHORT = Timeouts(connect=0.2, total=0.4)
 AMPLE = Timeouts(connect=5, total=10)
 NO_SLEEP_SECONDS = 5.0  # shorter than the 7 s that the stand-in asks to wait
 

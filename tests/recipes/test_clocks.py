@@ -257,6 +257,7 @@ def test_what_a_cancelled_run_kept_waiting_goes(kitchen: Kitchen, clocks: Clocks
     assert _texts(slack)[-1] == "order_2"
 
 
+@pytest.mark.long
 def test_a_merchant_with_much_to_do_keeps_no_other_waiting(
     engine: Engine, vault: Vault, settings: Settings, kitchen: Kitchen, mailchimp: Vendor
 ) -> None:
