@@ -9,9 +9,12 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy import Engine
 
 from recipes.clients import ClientCache
 from recipes.clocks.embedded import EmbeddedClock
@@ -38,14 +41,7 @@ def run_engine(settings: Settings, parent: int) -> None:
     lock = lock_engine(settings.data_dir)
     pipe = WakePipe(settings.wake_pipe)
     database = open_database(settings.database)
-    clock = EmbeddedClock(
-        database,
-        settings,
-        ClientCache(Vault.from_keys(settings.sealing_keys()), settings.api_base),
-        Mailer(settings),
-        alive=SignOfLife(settings.sign_of_life).give,
-        works=SignOfLife(settings.sign_of_work).give,
-    )
+    clock = _made(EmbeddedClock, database, settings)
     stopping = threading.Event()
 
     def listen() -> None:
@@ -57,8 +53,6 @@ def run_engine(settings: Settings, parent: int) -> None:
                 clock.stop()
                 return
 
-    signal.signal(signal.SIGTERM, lambda *_: clock.stop())
-    signal.signal(signal.SIGINT, lambda *_: clock.stop())
     listener = threading.Thread(target=listen, name="wake", daemon=True)
     listener.start()
     try:
@@ -70,6 +64,22 @@ def run_engine(settings: Settings, parent: int) -> None:
         pipe.close()
         database.dispose()
         os.close(lock)
+
+
+def _made(kind: Callable[..., Any], database: Engine, settings: Settings, **given: Any) -> Any:
+    """A clock of either kind, which SIGTERM and SIGINT stop."""
+    clock = kind(
+        database,
+        settings,
+        ClientCache(Vault.from_keys(settings.sealing_keys()), settings.api_base),
+        Mailer(settings),
+        alive=SignOfLife(settings.sign_of_life).give,
+        works=SignOfLife(settings.sign_of_work).give,
+        **given,
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: clock.stop())
+    return clock
 
 
 def lock_engine(data_dir: Path) -> int:
@@ -95,15 +105,7 @@ def run_worker(settings: Settings, parent: int | None = None, **given: Any) -> N
     """
     database = open_database(settings.database)
     # Only here: Procrastinate is not there where the extra is not installed.
-    clock = import_module("recipes.clocks.distributed").DistributedClock(
-        database,
-        settings,
-        ClientCache(Vault.from_keys(settings.sealing_keys()), settings.api_base),
-        Mailer(settings),
-        alive=SignOfLife(settings.sign_of_life).give,
-        works=SignOfLife(settings.sign_of_work).give,
-        **given,
-    )
+    clock = _made(import_module("recipes.clocks.distributed").DistributedClock, database, settings, **given)
     done = threading.Event()
 
     def watch() -> None:
@@ -113,8 +115,6 @@ def run_worker(settings: Settings, parent: int | None = None, **given: Any) -> N
                 clock.stop()
                 return
 
-    signal.signal(signal.SIGTERM, lambda *_: clock.stop())
-    signal.signal(signal.SIGINT, lambda *_: clock.stop())
     watcher = threading.Thread(target=watch, name="parent", daemon=True)
     watcher.start()
     try:

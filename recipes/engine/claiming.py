@@ -55,6 +55,29 @@ def claim(
         one_at_a_time(session, Lock.CLAIM, {connection_id or 0 for connection_id, _ in due})
     if not due:
         return []
+    taken = _chosen(session, due, now, lease, limits, limit, limit_each, still_out)
+    if not taken:
+        return []
+    claimed = (
+        update(Run)
+        .where(is_one_of(session.connection(), col(Run.id), taken), among(col(Run.state), DUE_STATES))
+        .values(state=RunState.RUNNING, attempt=Run.attempt + 1, lease=lease, lease_until=now + lease_time)
+        .returning(col(Run.id))
+    )
+    ids = session.execute(claimed, execution_options={"synchronize_session": False}).scalars().all()
+    return load(session, ids, now)
+
+
+def _chosen(
+    session: Session,
+    due: Sequence[tuple[int | None, str]],
+    now: datetime,
+    lease: str,
+    limits: Pace,
+    limit: int,
+    limit_each: int | None,
+    still_out: Collection[int],
+) -> list[int]:
     # A lane, a lock and a limit are each of one connection. What is under way on these is looked up only now, when no
     # other engine can begin anything there.
     under_way = _under_way(session)
@@ -85,16 +108,7 @@ def claim(
             limits.called(connection_id, app, len(heads), now)
         own[merchant_id] += len(heads)
         taken += heads
-    if not taken:
-        return []
-    claimed = (
-        update(Run)
-        .where(is_one_of(session.connection(), col(Run.id), taken), among(col(Run.state), DUE_STATES))
-        .values(state=RunState.RUNNING, attempt=Run.attempt + 1, lease=lease, lease_until=now + lease_time)
-        .returning(col(Run.id))
-    )
-    ids = session.execute(claimed, execution_options={"synchronize_session": False}).scalars().all()
-    return load(session, ids, now)
+    return taken
 
 
 # Made once: they are asked at every turn, and making one takes longer than asking it.

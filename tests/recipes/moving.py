@@ -1,12 +1,15 @@
 """A SQLite installation with one of everything, for tests that move it to PostgreSQL."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import Engine, delete, text
 from sqlmodel import SQLModel
 
-from recipes.db import transaction
+from recipes.db import open_database, transaction
+from recipes.migrations import migrate
 from recipes.models import (
     Account,
     Connection,
@@ -21,10 +24,36 @@ from recipes.models import (
     RejectedDelivery,
     UnsavedForm,
 )
+from recipes.settings import Settings
 from tests.conftest import NOW
+from tests.postgresql import PostgreSQL
 from tests.recipes.engine.kitchen import Kitchen, order, step
 
 GONE = "the connection that was removed last"
+
+
+@pytest.fixture
+def engine(settings: Settings) -> Iterator[Engine]:
+    """SQLite as the migrations make it."""
+    engine = open_database(settings.database)
+    migrate(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def url(postgresql: PostgreSQL) -> Iterator[str]:
+    """An empty database on PostgreSQL."""
+    with postgresql.empty_database() as url:
+        yield url
+
+
+@pytest.fixture
+def target(url: str) -> Iterator[Engine]:
+    """The same, opened."""
+    engine = open_database(url)
+    yield engine
+    engine.dispose()
 
 
 def furnish(kitchen: Kitchen) -> None:

@@ -32,36 +32,14 @@ from tests.conftest import NOW
 from tests.integrations.vendor import Vendor, answer
 from tests.postgresql import PostgreSQL
 from tests.recipes.engine.kitchen import Kitchen, order, step
-from tests.recipes.moving import contents, furnish, numbers
+from tests.recipes.moving import contents, engine, furnish, numbers, target, url
 from tests.service.running import eventually
+
+__all__ = ["engine", "target", "url"]
 
 pytestmark = pytest.mark.long
 
 HALF_WAY = 2_500
-
-
-@pytest.fixture
-def engine(settings: Settings) -> Iterator[Engine]:
-    """SQLite as the migrations make it."""
-    engine = open_database(settings.database)
-    migrate(engine)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def url(postgresql: PostgreSQL) -> Iterator[str]:
-    """An empty database on PostgreSQL."""
-    with postgresql.empty_database() as url:
-        yield url
-
-
-@pytest.fixture
-def target(url: str) -> Iterator[Engine]:
-    """The same, opened."""
-    engine = open_database(url)
-    yield engine
-    engine.dispose()
 
 
 def _run(settings: Settings, *words: str, typed: str | None = None) -> Result:

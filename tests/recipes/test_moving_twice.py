@@ -1,7 +1,7 @@
 """`pocketwire move` that is stopped, begun anew elsewhere, or met by others: never are two databases served."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from itertools import count
 from typing import Any
@@ -29,37 +29,15 @@ from recipes.vault import Vault
 from tests.conftest import NOW
 from tests.postgresql import PostgreSQL
 from tests.recipes.engine.kitchen import Kitchen, order
-from tests.recipes.moving import contents
+from tests.recipes.moving import contents, engine, target, url
+
+__all__ = ["engine", "target", "url"]
 
 pytestmark = pytest.mark.long
 
 
 class _Killed(BaseException):
     """What a move is ended with, anywhere."""
-
-
-@pytest.fixture
-def engine(settings: Settings) -> Iterator[Engine]:
-    """SQLite as the migrations make it."""
-    engine = open_database(settings.database)
-    migrate(engine)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def url(postgresql: PostgreSQL) -> Iterator[str]:
-    """An empty database on PostgreSQL."""
-    with postgresql.empty_database() as url:
-        yield url
-
-
-@pytest.fixture
-def target(url: str) -> Iterator[Engine]:
-    """The same, opened."""
-    engine = open_database(url)
-    yield engine
-    engine.dispose()
 
 
 def _run(settings: Settings, *words: str, now: Callable[[], datetime] = lambda: NOW) -> Result:
