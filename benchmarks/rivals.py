@@ -13,6 +13,7 @@ from flask import Flask, Response, request
 from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server import Server
+from sqlalchemy import Engine
 from sqlmodel import SQLModel
 
 from recipes.db import open_database, transaction
@@ -42,11 +43,15 @@ def verifying() -> Callable[..., Iterable[bytes]]:
 
 
 def one_transaction() -> Flask:
+    """`storing`, as Granian makes it: in a new database where RIVAL_DATABASE says."""
+    return storing(open_database(f"sqlite:///{os.environ[DATABASE]}"))
+
+
+def storing(database: Engine) -> Flask:
     """What everyone writes: a route that stores the delivery through the ORM, in a transaction of its own.
 
     Into the same tables, with the same synchronous=FULL. No identity is looked up: a duplicate is stored twice.
     """
-    database = open_database(f"sqlite:///{os.environ[DATABASE]}")
     now = datetime.now(UTC)
     SQLModel.metadata.create_all(database)
     with transaction(database) as session:

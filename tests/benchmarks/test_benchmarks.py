@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, select
+from sqlmodel import col
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from benchmarks import deliveries, many, rivals
@@ -23,7 +25,7 @@ from recipes import engine as runs
 from recipes.db import open_database, transaction
 from recipes.events.reading import read
 from recipes.inbox import store
-from recipes.models import Standing
+from recipes.models import Event, Standing
 from recipes.pocketsflow.signature import is_signed_by
 from recipes.spool import Delivery
 
@@ -88,17 +90,16 @@ def test_deliveries_are_of_distinct_orders_signed_and_of_one_kilobyte() -> None:
     assert is_signed_by("secret", bodies[0], signature)
 
 
-def test_what_everyone_writes_stores_each_delivery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_everyone_writes_stores_each_delivery(engine: Engine) -> None:
     """A rival that stored nothing would be no measure."""
-    monkeypatch.setenv(rivals.DATABASE, str(tmp_path / "rival.db"))
-    browser = rivals.one_transaction().test_client()
+    browser = rivals.storing(engine).test_client()
     made = _requests(1)[0].partition(b"\r\n\r\n")
     headers = dict(line.split(": ", 1) for line in made[0].decode().splitlines()[1:])
     assert browser.post(rivals.PATH, data=made[2], headers=headers).status_code == 200
     headers["X-Pocketsflow-Signature"] = "0" * 64
     assert browser.post(rivals.PATH, data=made[2], headers=headers).status_code == 401
-    with closing(sqlite3.connect(tmp_path / "rival.db")) as database:
-        assert database.execute("SELECT body FROM event").fetchall() == [(made[2],)]
+    with transaction(engine) as session:
+        assert session.scalars(select(col(Event.body))).all() == [made[2]]
 
 
 @pytest.fixture

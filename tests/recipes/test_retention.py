@@ -159,7 +159,7 @@ def test_old_events_that_have_to_stay_are_passed_by_once(kitchen: Kitchen) -> No
     walks = [plan for plan in plans if "ix_event_endpoint_id_received_at" in plan]
     assert len(walks) == 2
     assert all("COVERING INDEX" in plan and "received_at>?" in plan for plan in walks)
-    assert any(plan.startswith("SEARCH identity_key USING COVERING INDEX ix_identity_key_event_id") for plan in plans)
+    assert [plan for plan in plans if plan.startswith("SEARCH identity_key") and "ix_identity_key_event_id" in plan]
     large = ("event", "run", "attempt", "identity_key")
     assert [plan for plan in plans if plan.startswith(tuple(f"SCAN {table}" for table in large))] == []
 
