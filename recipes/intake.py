@@ -13,7 +13,8 @@ from sqlmodel import Session
 from recipes import jobs
 from recipes.batches import insert_rows, rows_with_pairs
 from recipes.db import Lock, is_postgresql, one_at_a_time, upsert
-from recipes.events.identity import Identity, Key, about, identify
+from recipes.events.identity import about, identify
+from recipes.events.keys import Identity, Key
 from recipes.events.reading import Reading, read
 from recipes.models import Event, IdentityKey, IdentityMemory, Origin, RejectedDelivery, Standing
 from recipes.spool import Delivery

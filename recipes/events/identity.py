@@ -11,23 +11,16 @@ A delivery that cannot run claims nothing but its body, under its standing: it n
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any
 
 from recipes.events import body as bodies
-from recipes.events import refunds, subscription_state
+from recipes.events import refunds
+from recipes.events.keys import DAY, MAKERS, TELLING, Identity, Key, Memory, Payload
 from recipes.events.reading import Reading
 from recipes.models import Standing
 
 SAME_BODY = timedelta(minutes=10)
-DAY = timedelta(hours=24)
-HOUR = timedelta(hours=1)
-
-Payload = Mapping[str, Any]
-Memory = Mapping[str, Any]
 _HASH_LENGTH = 32
 # What else is remembered of these: when they happened, under this name.
 _DATED = MappingProxyType(
@@ -56,32 +49,6 @@ _BEFORE_AN_END = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A name for what happened. until: when it may happen anew; None for never.
-
-    noted: claimed so that reconciling finds the event by it, but no ground to call a delivery a duplicate.
-    unsure: the event has a better key; what is called a duplicate by this one alone is worth a line in the log.
-    """
-
-    text: str
-    until: datetime | None = None
-    noted: bool = False
-    unsure: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """An event's keys, and what to remember under `about` if it is new; None leaves the memory as it is.
-
-    late: why the event must not run, though it is new; a sentence.
-    """
-
-    keys: tuple[Key, ...]
-    memory: dict[str, Any] | None = None
-    late: str = ""
-
-
 def about(reading: Reading) -> str | None:
     """The name of the memory that `identify` needs for this event; None if it needs none."""
     if reading.standing != Standing.READY or reading.payload is None:
@@ -97,17 +64,18 @@ def about(reading: Reading) -> str | None:
 
 def identify(reading: Reading, body: bytes, *, received_at: datetime, memory: Memory | None) -> Identity:
     """The event's keys. body: the raw bytes. memory: what was last remembered under `about`, None if nothing was."""
-    digest = hashlib.sha256(body).hexdigest()[:_HASH_LENGTH]
     if reading.standing != Standing.READY or reading.payload is None:
-        return Identity((Key(f"same:{reading.standing}:{reading.type}:{digest}", received_at + SAME_BODY),))
-    # A payment's details tell what the order or the renewal tells already: only exact repeats are found, for a day.
-    window = DAY if reading.type.startswith("payment_intent.") else SAME_BODY
-    same_body = Key(f"same:{reading.type}:{digest}", received_at + window)
-    make = _MAKERS.get(reading.type)
+        return Identity((_same_body(f"{reading.standing}:{reading.type}", body, received_at + SAME_BODY),))
+    make = MAKERS.get(reading.type)
     if make is None:
-        return Identity((same_body,))
+        # A payment's details tell what the order or the renewal tells already: only exact repeats are found, for a day.
+        window = DAY if reading.type.startswith("payment_intent.") else SAME_BODY
+        return Identity((_same_body(reading.type, body, received_at + window),))
     found = make(reading.payload, received_at, memory)
-    keys = (*found.keys, same_body)
+    # A key less is a third less to write for a sale.
+    is_told = reading.type in TELLING and any(not key.noted for key in found.keys)
+    repeat = () if is_told else (_same_body(reading.type, body, received_at + SAME_BODY),)
+    keys = (*found.keys, *repeat)
     late = _late(reading.type, reading.payload, reading.occurred_at, memory)
     if late or (reading.type != "customer.subscription.deleted" and _has_ended_since(reading.occurred_at, memory)):
         # It tells how things were before the end, so what is remembered of the end stays.
@@ -115,11 +83,15 @@ def identify(reading: Reading, body: bytes, *, received_at: datetime, memory: Me
     if _is_overtaken(reading, received_at, memory):
         # The next change will have the revision that this one would have made: its keys must be free.
         when = Key(f"{reading.type}:{about(reading)}:{reading.occurred_at.isoformat()}", received_at + DAY)
-        return Identity((when, same_body) if reading.type.startswith("customer.") else keys)
+        return Identity((when, *repeat) if reading.type.startswith("customer.") else keys)
     dated = _DATED.get(reading.type)
     if dated in _LATEST or (dated and found.memory is not None):
         return Identity(keys, {**(found.memory or memory or {}), dated: reading.occurred_at.isoformat()})
     return Identity(keys, found.memory)
+
+
+def _same_body(kind: str, body: bytes, until: datetime) -> Key:
+    return Key(f"same:{kind}:{hashlib.sha256(body).hexdigest()[:_HASH_LENGTH]}", until)
 
 
 def _late(name: str, payload: Payload, occurred_at: datetime, memory: Memory | None) -> str:
@@ -143,174 +115,3 @@ def _is_overtaken(reading: Reading, received_at: datetime, memory: Memory | None
     name = _DATED.get(reading.type, "")
     known = (memory or {}).get(name) if name in _LATEST else None
     return known is not None and reading.occurred_at.isoformat() < known <= received_at.isoformat()
-
-
-def order_completed(payload: Payload, received_at: datetime, memory: Memory | None) -> Identity:
-    """By the order."""
-    return Identity((Key(f"order.completed:{bodies.order_id_of(payload)}"),))
-
-
-def order_refunded(payload: Payload, received_at: datetime, memory: Memory | None) -> Identity:
-    """By the refund's position among the order's, and by its own id if it has one."""
-    order, refund = bodies.order_id_of(payload), bodies.id_of(payload, "refund")
-    after = refunds.added(memory, payload)
-    keys = [Key(f"order.refunded:{order}:{after['count']}")]
-    if refund:
-        keys.append(Key(f"order.refunded:{order}:id:{refund}"))
-    return Identity(tuple(keys), after)
-
-
-def customer_created(payload: Payload, received_at: datetime, memory: Memory | None) -> Identity:
-    """By the e-mail, which every version of the event has, and by the customer's id."""
-    email, customer = bodies.email_of(payload), bodies.id_of(payload, "customer")
-    keys = [Key(f"customer.created:email:{email}")] if email else []
-    if customer:
-        keys.append(Key(f"customer.created:id:{customer}"))
-    return Identity(tuple(keys))
-
-
-def review_created(payload: Payload, received_at: datetime, memory: Memory | None) -> Identity:
-    """By the review's id, and by product and buyer: the API may call a review by another id than its delivery did.
-
-    So a buyer's second review of one product is taken for the first, until ids are known to match.
-    """
-    review, product, email = bodies.review_id_of(payload), bodies.product_id_of(payload), bodies.email_of(payload)
-    keys = [Key(f"review.created:id:{review}")] if review else []
-    if product and email:
-        keys.append(Key(f"review.created:{product}:{email}", unsure=review is not None))
-    return Identity(tuple(keys))
-
-
-def subscription_created(payload: Payload, received_at: datetime, memory: Memory | None) -> Identity:
-    """By the subscription; for an hour also by offer and buyer, should the API's list call it by another id.
-
-    Deliveries are sure of their ids: who ends a subscription and starts another within the hour is let in again.
-    """
-    offer, email = bodies.id_of(payload, "subscription"), bodies.email_of(payload)
-    keys = [Key(f"sub.created:{bodies.subscriber_id_of(payload)}")]
-    if offer and email:
-        keys.append(Key(f"sub.created:{offer}:{email}", received_at + HOUR, noted=True))
-    return Identity(tuple(keys), subscription_state.started(memory, payload))
-
-
-def subscription_updated(payload: Payload, received_at: datetime, memory: Memory | None) -> Identity:
-    """By the state's revision. Without a change of state, as for a new card, by nothing but the body."""
-    after = subscription_state.moved(memory, payload)
-    if after is None:
-        return Identity((), subscription_state.revived(memory, payload))
-    return Identity((_state_key(payload, received_at, after),), after)
-
-
-def subscription_paused(payload: Payload, received_at: datetime, memory: Memory | None) -> Identity:
-    """By the state's revision, once for each."""
-    return _paused_or_resumed("pause", payload, received_at, memory)
-
-
-def subscription_resumed(payload: Payload, received_at: datetime, memory: Memory | None) -> Identity:
-    """By the state's revision, once for each."""
-    return _paused_or_resumed("resumed", payload, received_at, memory)
-
-
-def _paused_or_resumed(word: str, payload: Payload, received_at: datetime, memory: Memory | None) -> Identity:
-    after = subscription_state.moved(memory, payload, paused=word == "pause")
-    revision = (after or memory or {}).get("revision", 0)
-    # The event's own key is apart from the state's: a pause whose `updated` came first still runs. It ends after a
-    # day, because if the resumption between two pauses was lost, the second shows no change and is real all the same.
-    own = Key(f"sub.{word}:{bodies.subscriber_id_of(payload)}:{revision}", received_at + DAY)
-    if after is None:
-        return Identity((own,), subscription_state.revived(memory, payload))
-    return Identity((_state_key(payload, received_at, after), own), after)
-
-
-def _state_key(payload: Payload, received_at: datetime, after: Memory) -> Key:
-    # New with every change; of two processes that see the same change at once it lets only one through.
-    return Key(f"sub.state:{bodies.subscriber_id_of(payload)}:{after['revision']}", received_at + DAY)
-
-
-def subscription_deleted(payload: Payload, received_at: datetime, memory: Memory | None) -> Identity:
-    """By the subscription and its generation, which grows if it came back to life after an end."""
-    generation = (memory or {}).get("generation", 0)
-    key = Key(f"sub.deleted:{bodies.subscriber_id_of(payload)}:{generation}")
-    return Identity((key,), subscription_state.ended(memory, payload))
-
-
-def trial_will_end(payload: Payload, received_at: datetime, memory: Memory | None) -> Identity:
-    """By the subscription."""
-    key = Key(f"sub.trial_will_end:{bodies.subscriber_id_of(payload)}")
-    return Identity((key,), subscription_state.revived(memory, payload))
-
-
-def renewal_paid(payload: Payload, received_at: datetime, memory: Memory | None) -> Identity:
-    """By the payment, and for a day by the subscription: two events tell of one renewal."""
-    payment = bodies.payment_id_of(payload)
-    keys = [Key(f"renewal.paid:{bodies.subscriber_id_of(payload)}", received_at + DAY)]
-    if payment:
-        keys.append(Key(f"renewal.paid:payment:{payment}"))
-    return Identity(tuple(keys), subscription_state.billed(memory, payload, unpaid=False))
-
-
-def renewal_failed(payload: Payload, received_at: datetime, memory: Memory | None) -> Identity:
-    """For an hour, by the payment and by the subscription. Later tries of the same payment are events of their own."""
-    payment, until = bodies.payment_id_of(payload), received_at + HOUR
-    keys = [Key(f"renewal.failed:{bodies.subscriber_id_of(payload)}", until)]
-    if payment:
-        keys.append(Key(f"renewal.failed:payment:{payment}", until))
-    return Identity(tuple(keys), subscription_state.billed(memory, payload, unpaid=True))
-
-
-def invoice_created(payload: Payload, received_at: datetime, memory: Memory | None) -> Identity:
-    """For a day, by the subscription."""
-    key = Key(f"invoice.created:{bodies.subscriber_id_of(payload)}", received_at + DAY)
-    return Identity((key,))
-
-
-def invoice_upcoming(payload: Payload, received_at: datetime, memory: Memory | None) -> Identity:
-    """For a day, by the subscription."""
-    key = Key(f"invoice.upcoming:{bodies.subscriber_id_of(payload)}", received_at + DAY)
-    return Identity((key,))
-
-
-def product_created(payload: Payload, received_at: datetime, memory: Memory | None) -> Identity:
-    """By the product."""
-    return Identity((Key(f"product.created:{bodies.product_id_of(payload)}"),))
-
-
-def product_updated(payload: Payload, received_at: datetime, memory: Memory | None) -> Identity:
-    """By the product and its contents, counting anew when they go back to what they once were.
-
-    For a day: what changes may be a file, of which the contents tell nothing.
-    """
-    contents = bodies.product_digest_of(payload)
-    before = memory or {}
-    revision = int(before.get("revision", 0)) + (contents != before.get("contents"))
-    key = Key(f"product.updated:{bodies.product_id_of(payload)}:{revision}:{contents}", received_at + DAY)
-    return Identity((key,), {"contents": contents, "revision": revision})
-
-
-def product_deleted(payload: Payload, received_at: datetime, memory: Memory | None) -> Identity:
-    """By the product."""
-    return Identity((Key(f"product.deleted:{bodies.product_id_of(payload)}"),))
-
-
-_MAKERS: Mapping[str, Callable[[Payload, datetime, Memory | None], Identity]] = MappingProxyType(
-    {
-        "order.completed": order_completed,
-        "order.refunded": order_refunded,
-        "customer.created": customer_created,
-        "review.created": review_created,
-        "customer.subscription.created": subscription_created,
-        "customer.subscription.updated": subscription_updated,
-        "customer.subscription.pause": subscription_paused,
-        "customer.subscription.resumed": subscription_resumed,
-        "customer.subscription.trial_will_end": trial_will_end,
-        "customer.subscription.deleted": subscription_deleted,
-        "invoice.payment_succeeded": renewal_paid,
-        "invoice.paid": renewal_paid,
-        "invoice.payment_failed": renewal_failed,
-        "invoice.created": invoice_created,
-        "invoice.upcoming": invoice_upcoming,
-        "product.created": product_created,
-        "product.updated": product_updated,
-        "product.deleted": product_deleted,
-    }
-)

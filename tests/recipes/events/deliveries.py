@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from recipes.events import event_type
-from recipes.events.identity import Identity, about, identify
+from recipes.events.identity import about, identify
+from recipes.events.keys import Identity
 from recipes.events.reading import Reading, read
 from tests.conftest import NOW
 

@@ -26,6 +26,10 @@ PRODUCT = "65a1b2c3d4e5f6a7b8c9d0e1"
 PAUSE, RESUMED, UPDATED = (f"customer.subscription.{word}" for word in ("pause", "resumed", "updated"))
 CREATED, DELETED = "customer.subscription.created", "customer.subscription.deleted"
 PAID, TWIN = "invoice.payment_succeeded", "invoice.paid"
+BY_BODY_TOO = {
+    "order.refunded", UPDATED, PAUSE, RESUMED, DELETED, "product.updated",
+    "payment_intent.succeeded", "payment_intent.payment_failed",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -57,12 +61,17 @@ PAID, TWIN = "invoice.payment_succeeded", "invoice.paid"
     ],
 )  # fmt: skip
 def test_each_events_keys(event: str, expected: Sequence[tuple[str, timedelta | None]]) -> None:
-    """The table: what is one and the same event, and for how long. The body itself is always the last key."""
-    *keys, same_body = identity_of(sample(event), event).keys
+    """The table: what is one and the same event, and for how long.
+
+    Where its keys do not say as much by themselves, as one that counts does not, the body is the last key.
+    """
+    keys = list(identity_of(sample(event), event).keys)
+    if event in BY_BODY_TOO:
+        same_body = keys.pop()
+        assert same_body.text.startswith(f"same:{event}:")
+        assert same_body.until == NOW + (DAYS if event.startswith("payment_intent.") else 10 * MINUTES)
     found = [(_without_digest(key.text), key.until and key.until - NOW) for key in keys]
     assert found == [(_without_digest(text), until) for text, until in expected]
-    assert same_body.text.startswith(f"same:{event}:")
-    assert same_body.until == NOW + (DAYS if event.startswith("payment_intent.") else 10 * MINUTES)
 
 
 def _without_digest(key: str) -> str:
