@@ -14,9 +14,9 @@ from benchmarks.installation import STORES, Installation, install
 from benchmarks.table import Row, median
 from recipes import engine as runs
 from recipes.db import open_database, transaction
-from recipes.inbox import store
 from recipes.models import AttemptResult, RunState
 from recipes.spool import Delivery
+from recipes.storing import store
 
 FEW = 10_000
 _BATCH = 64

@@ -21,10 +21,10 @@ from benchmarks.table import Row, median
 from recipes import cookbook, ledger, upkeep
 from recipes import engine as runs
 from recipes.db import Lock, reading, transaction, whichever_is_free
-from recipes.inbox import store
 from recipes.models import AttemptResult, RunState
 from recipes.retention import EVENTS_AT_ONCE, forget_old
 from recipes.spool import Delivery
+from recipes.storing import store
 
 FEW = 10_000
 BATCH = 64

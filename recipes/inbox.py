@@ -4,26 +4,23 @@ One committing thread writes whatever is waiting in a single transaction (group 
 requests. If the database cannot take a batch, the batch goes to the spool; `upkeep` brings it in later.
 """
 
-import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
-from itertools import islice
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as NoConnection
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from recipes.db import transaction
-from recipes.intake import Intake, add_counts
+from recipes.intake import add_counts
 from recipes.spool import Delivery, Spool
+from recipes.storing import LARGEST_BATCH, bring_in, is_about_the_database, store
 
 logger = logging.getLogger(__name__)
 
-LARGEST_BATCH = 1_000
 REST_SECONDS = 1.0
 FLUSH_SECONDS = 2.0
 GATHER_SECONDS = 0.002
@@ -125,17 +122,22 @@ class Inbox:
                 while not (self._queue or self._closing or self._flush_is_due()):
                     self._something.wait(FLUSH_SECONDS if self._counted else None)
             self._gather()
-            with self._something:
-                batch = self._queue[:LARGEST_BATCH]
-                del self._queue[:LARGEST_BATCH]
-                closing = self._closing and not self._queue
-            self._latest = len(batch)
+            batch = self._next(LARGEST_BATCH)
             if batch:
                 self._commit(batch)
+            self._latest = len(batch)
+            with self._something:
+                closing = self._closing and not self._queue
             if self._counted and (closing or self._flush_is_due()):
                 self._flush_counts()
             if closing:
                 return
+
+    def _next(self, most: int) -> list[_Waiting]:
+        with self._something:
+            batch = self._queue[:most]
+            del self._queue[:most]
+        return batch
 
     def _gather(self) -> None:
         """In a burst, lets more come first: those who were just answered are about to send again.
@@ -148,7 +150,8 @@ class Inbox:
     def _flush_is_due(self) -> bool:
         return bool(self._counted) and self._monotonic() >= self._flush_at
 
-    def _commit(self, batch: Sequence[_Waiting]) -> None:
+    def _commit(self, batch: list[_Waiting]) -> None:
+        """Stores the batch, and what is added to it while the database is waited for."""
         try:
             self._store(batch)
         # Whatever goes wrong here, the requests must be woken: without a receipt they answer 503.
@@ -159,10 +162,10 @@ class Inbox:
                 waiting.done.release()
         self._wake()
 
-    def _store(self, batch: Sequence[_Waiting]) -> None:
-        deliveries = [waiting.delivery for waiting in batch]
-        stored: Sequence[bool | None] | None = self._take(deliveries)
+    def _store(self, batch: list[_Waiting]) -> None:
+        stored: Sequence[bool | None] | None = self._take(batch)
         if stored is None:
+            deliveries = [waiting.delivery for waiting in batch]
             try:
                 self._spool.write(deliveries)
             except OSError as error:
@@ -178,21 +181,29 @@ class Inbox:
         for waiting, is_new in zip(batch, stored, strict=True):
             waiting.receipt = _RECEIPTS[is_new]
 
-    def _take(self, deliveries: Sequence[Delivery]) -> Sequence[bool] | None:
+    def _take(self, batch: list[_Waiting]) -> Sequence[bool] | None:
         """Puts them into the database: for each, whether it is new. None if they have to go to the spool."""
         if self._is_resting():
             return None
+
+        def came_meanwhile() -> list[Delivery]:
+            late = self._next(LARGEST_BATCH - len(batch))
+            batch.extend(late)
+            return [waiting.delivery for waiting in late]
+
         try:
             # What waits is older: stored after this batch, a start could run after its end.
             self._has_spooled = self._has_spooled and self._is_behind()
-            return None if self._has_spooled else store(self._engine, deliveries)
+            if self._has_spooled:
+                return None
+            return store(self._engine, [waiting.delivery for waiting in batch], came_meanwhile)
         except SQLAlchemyError as error:
             # Resting keeps answers quick: the next batches do not each wait for a locked database again.
             self._rest_until = self._monotonic() + REST_SECONDS
             logger.error("the database cannot take deliveries (%s): spooling", _reason(error))
         except Exception:
             # Nobody else's delivery is refused for one that no database takes; from the spool it is set aside.
-            logger.exception("a batch of %d cannot be stored: spooling", len(deliveries))
+            logger.exception("a batch of %d cannot be stored: spooling", len(batch))
         return None
 
     def _is_resting(self) -> bool:
@@ -223,82 +234,6 @@ class Inbox:
                     self._add(endpoint_id, reason, each)
 
 
-def store(engine: Engine, deliveries: Sequence[Delivery]) -> list[bool]:
-    """Stores a batch in one transaction. For each delivery: whether it is new.
-
-    Raises SQLAlchemyError if the database cannot be written. A delivery that cannot be taken apart is stored as
-    unreadable; it never keeps others out.
-    """
-    try:
-        with transaction(engine) as session:
-            return Intake(session).take(deliveries)
-    except Exception as error:
-        if _is_about_the_database(error):
-            raise
-        logger.exception("a batch of %d could not be interpreted: storing one by one", len(deliveries))
-        return [_store_one(engine, delivery) for delivery in deliveries]
-
-
-def _store_one(engine: Engine, delivery: Delivery) -> bool:
-    try:
-        with transaction(engine) as session:
-            return Intake(session).take([delivery])[0]
-    except Exception as error:
-        if _is_about_the_database(error):
-            raise
-        digest = hashlib.sha256(delivery.body).hexdigest()
-        logger.exception("a delivery could not be interpreted: stored as unreadable (sha256 %s)", digest)
-        with transaction(engine) as session:
-            return Intake(session).take_unread(delivery)
-
-
-def bring_in(engine: Engine, spool: Spool, most: int | None = None) -> int:
-    """Stores what is in the spool, oldest first, at most so many batches; the number of deliveries.
-
-    Raises SQLAlchemyError while the database cannot be written, OSError if the spool cannot be read. A batch with
-    a delivery that no database would take (its endpoint is gone) is set aside in the folder and logged once the others
-    of it are stored.
-    """
-    count = 0
-    for path, deliveries in islice(spool.batches(), most):
-        refused = 0
-        for part in _parts(deliveries):
-            try:
-                store(engine, part)
-            except Exception as error:
-                if _is_about_the_database(error):
-                    raise
-                refused += sum(not _is_taken(engine, delivery) for delivery in part)
-        if refused:
-            logger.error("%d deliveries of the batch %s cannot be stored", refused, path.name)
-            spool.set_aside(path)
-        else:
-            # Only now: a crash before this line brings the batch in twice, and its identity keys see to that.
-            spool.remove(path)
-        count += len(deliveries) - refused
-    return count
-
-
-def _is_taken(engine: Engine, delivery: Delivery) -> bool:
-    try:
-        _store_one(engine, delivery)
-    except Exception as error:
-        if _is_about_the_database(error):
-            raise
-        logger.exception("a delivery to endpoint %d cannot be stored", delivery.endpoint_id)
-        return False
-    return True
-
-
-def _is_about_the_database(error: Exception) -> bool:
-    """Whether it is away, locked, full, read-only or broken; not, whether it refuses what stands in a delivery."""
-    return isinstance(error, DBAPIError | NoConnection) and not isinstance(error, IntegrityError | DataError)
-
-
 def _reason(error: SQLAlchemyError) -> str:
     """Such as "database is locked": the database's own words, of which none are a delivery's."""
-    return str(error.orig) if isinstance(error, DBAPIError) and _is_about_the_database(error) else type(error).__name__
-
-
-def _parts(deliveries: Sequence[Delivery]) -> Iterable[Sequence[Delivery]]:
-    return (deliveries[start : start + LARGEST_BATCH] for start in range(0, len(deliveries), LARGEST_BATCH))
+    return str(error.orig) if isinstance(error, DBAPIError) and is_about_the_database(error) else type(error).__name__

@@ -11,7 +11,6 @@ from sqlmodel import col
 from integrations import integration
 from recipes import engine as runs
 from recipes.db import UNAVAILABLE, reading, transaction
-from recipes.inbox import bring_in
 from recipes.ledger import silences
 from recipes.mail import Mailer
 from recipes.models import (
@@ -27,6 +26,7 @@ from recipes.models import (
     among,
 )
 from recipes.spool import Spool
+from recipes.storing import bring_in
 
 logger = logging.getLogger(__name__)
 

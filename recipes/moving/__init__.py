@@ -17,7 +17,6 @@ from sqlmodel import Session, SQLModel, col
 
 from recipes import jobs
 from recipes.db import open_database, transaction
-from recipes.inbox import bring_in
 from recipes.migrations import Schema, schema_of
 from recipes.models import DUE_STATES, Run, among
 from recipes.moved import Mark, mark_beside, read_mark, write_mark
@@ -34,6 +33,7 @@ from recipes.moving.target import (
     shown,
 )
 from recipes.spool import Spool
+from recipes.storing import bring_in
 
 __all__ = ["CannotMove", "DiffersError", "Move", "shown"]
 

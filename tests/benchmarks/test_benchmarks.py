@@ -24,10 +24,10 @@ from benchmarks.table import Row, quantile
 from recipes import engine as runs
 from recipes.db import open_database, transaction
 from recipes.events.reading import read
-from recipes.inbox import store
 from recipes.models import Event, Standing
 from recipes.pocketsflow.signature import is_signed_by
 from recipes.spool import Delivery
+from recipes.storing import store
 
 
 class _Quiet(WSGIRequestHandler):

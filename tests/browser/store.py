@@ -12,13 +12,13 @@ from recipes.clients import ClientCache
 from recipes.db import open_database, transaction
 from recipes.endpoints import endpoint_of, set_secret
 from recipes.events import event_type
-from recipes.inbox import store
 from recipes.migrations import migrate
 from recipes.models import Mode
 from recipes.pocketsflow.sending import compact, fresh
 from recipes.rows import MerchantRows
 from recipes.settings import load_settings
 from recipes.spool import Delivery
+from recipes.storing import store
 from recipes.vault import Vault
 from tests.browser.merchant import EMAIL, PASSWORD, SECRET, STORE
 from tests.browser.services import AUDIENCE, CHANNEL, ROLE, SERVER, SPREADSHEET, TITLES

@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine
+from sqlalchemy.event import listen
 from sqlmodel import select
 
 from recipes.db import Lock, one_at_a_time, open_database, reading, transaction
-from recipes.inbox import CannotAccept, Inbox, Receipt, bring_in, store
+from recipes.inbox import CannotAccept, Inbox, Receipt
 from recipes.models import Endpoint, Event, RejectedDelivery, Standing
 from recipes.settings import Settings
 from recipes.spool import Delivery, Spool
+from recipes.storing import bring_in, store
 from tests.conftest import NOW, both_databases
 
 pytestmark = both_databases
@@ -88,6 +90,23 @@ def test_a_duplicate_is_stored_once_also_within_a_batch(
     ]
     assert inbox.accept(delivery(at=NOW + timedelta(days=30))) is Receipt.DUPLICATE
     assert len(_events(engine)) == 2
+
+
+def test_what_comes_while_the_database_is_waited_for_is_stored_with_the_rest(
+    engine: Engine, delivery: Callable[..., Delivery]
+) -> None:
+    """In the same commit, after those before it, each told apart: a busy engine makes batches larger, not many."""
+    looks: list[int] = []
+
+    def came_meanwhile() -> list[Delivery]:
+        looks.append(len(_events(engine)))
+        return [delivery(), delivery({**ORDER, "order": {"id": "order_2"}})]
+
+    commits: list[object] = []
+    listen(engine, "commit", commits.append)
+    assert store(engine, [delivery()], came_meanwhile) == [True, False, True]
+    assert (looks, len(commits)) == ([0], 1)
+    assert [json.loads(event.body)["order"]["id"] for event in _events(engine)] == ["order_1", "order_2"]
 
 
 def test_many_at_once_are_each_stored_once(inbox: Inbox, engine: Engine, delivery: Callable[..., Delivery]) -> None:

@@ -16,10 +16,11 @@ import pytest
 from sqlalchemy import Engine, event
 
 from recipes.db import open_database
-from recipes.inbox import CannotAccept, Inbox, Receipt, bring_in
+from recipes.inbox import CannotAccept, Inbox, Receipt
 from recipes.models import Endpoint
 from recipes.settings import Settings
 from recipes.spool import Delivery, Spool
+from recipes.storing import bring_in
 from recipes.upkeep import empty_spool
 from tests.recipes.test_inbox import ORDER, _events, delivery, spool
 from tests.recipes.test_spool import files_end_at

@@ -12,10 +12,10 @@ from recipes import engine as runs
 from recipes import ledger
 from recipes.db import reading, transaction
 from recipes.endpoints import EARLIER_SECRET, endpoint_of, rejections, set_secret
-from recipes.inbox import store
 from recipes.models import Endpoint, Event, Merchant, Mode, Origin, RejectedDelivery, RunState
 from recipes.rows import MerchantRows
 from recipes.spool import Delivery
+from recipes.storing import store
 from recipes.vault import Vault
 from tests.conftest import NOW, both_databases
 from tests.integrations.vendor import Vendor, answer

@@ -13,11 +13,11 @@ from recipes import engine as runs
 from recipes.clients import ClientCache
 from recipes.clocks.embedded import EmbeddedClock
 from recipes.db import open_database, reading, transaction
-from recipes.inbox import store
 from recipes.mail import Mailer
 from recipes.models import Account, Event, IdentityKey, Run, RunState, UnsavedForm
 from recipes.retention import EVENTS_AT_ONCE, PAGES_AT_ONCE, forget_old
 from recipes.settings import Settings
+from recipes.storing import store
 from recipes.vault import Vault
 from tests.conftest import NOW
 from tests.integrations.conftest import _no_proxy, start_vendor

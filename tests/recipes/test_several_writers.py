@@ -18,12 +18,13 @@ from recipes import accounts, cookbook, jobs, ledger
 from recipes import engine as runs
 from recipes.clients import ClientCache
 from recipes.db import Lock, MissingDriver, open_database, reading, transaction, whichever_is_free
-from recipes.inbox import Inbox, Receipt, bring_in, store
+from recipes.inbox import Inbox, Receipt
 from recipes.intake import Intake
 from recipes.mail import Mailer
 from recipes.models import Endpoint, Event, Mode, Notice, OffPeriod, Run, RunState, Standing
 from recipes.settings import Settings
 from recipes.spool import Delivery, Spool
+from recipes.storing import bring_in, store
 from recipes.vault import Vault
 from tests.conftest import NOW
 from tests.recipes.engine.kitchen import Kitchen, order, step

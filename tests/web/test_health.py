@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import Engine, text
 
 from recipes.db import open_database, transaction
-from recipes.inbox import store
 from recipes.models import Endpoint, Merchant
 from recipes.settings import Settings, load_settings
 from recipes.spool import Delivery
+from recipes.storing import store
 from recipes.vault import Vault
 from tests.conftest import NOW, TOKEN
 from tests.postgresql import PostgreSQL

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import Engine
 
 from recipes.db import reading, transaction
-from recipes.inbox import store
 from recipes.models import Connection, Endpoint, Event, Recipe, RecipeVersion, Run, RunState
 from recipes.spool import Delivery
+from recipes.storing import store
 from tests.conftest import NOW
 from tests.web.browser import Browser
 from tests.web.conftest import World, add_run, number

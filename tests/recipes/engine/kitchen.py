@@ -13,10 +13,10 @@ from recipes import engine as runs
 from recipes.clients import ClientCache
 from recipes.db import reading, transaction
 from recipes.engine.performing import Clients
-from recipes.inbox import store
 from recipes.models import Attempt, Connection, Endpoint, Origin, Recipe, RecipeVersion, Run, RunState
 from recipes.rows import MerchantRows
 from recipes.spool import Delivery, Spool
+from recipes.storing import store
 from recipes.vault import Place, Vault
 from tests.conftest import NOW
 
