@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Engine, bindparam, delete, exists, literal
 from sqlmodel import col
 
 from recipes.db import UTCDateTime, reading, transaction
+from recipes.engine.forgetting import note_gifts
 from recipes.models import (
     OPEN_STATES,
     TROUBLED_STATES,
@@ -31,12 +32,14 @@ PAUSE_SECONDS = 0.1
 KEY_GRACE = timedelta(days=2)
 UNSAVED_DAYS = timedelta(days=30)
 
+_EVENT = Event.__table__  # type: ignore[attr-defined]
 _KEY = IdentityKey.__table__  # type: ignore[attr-defined]
 
 
 def forget_old(engine: Engine, *, keep_days: int, now: datetime, pause: Callable[[float], bool]) -> int:
     """Deletes events older than that which have no open or unsure run, and what is left over; the number of events.
 
+    What they gave a buyer, and gives still, is noted in the same transaction (engine/forgetting.py).
     Left over are lapsed keys, deleted recipes without a run, and forms that nobody came back to save. A key for good
     goes with its event: nothing that old is delivered again.
     pause: waits so many seconds; true if it is time to stop, and then the rest is left for the next day.
@@ -102,13 +105,12 @@ def _delete_events(engine: Engine, ids: Sequence[int]) -> int:
         locked_events = select(col(Event.id)).where(col(Event.id).in_(ids)).order_by(col(Event.id))
         session.execute(locked_runs.with_for_update())
         session.execute(locked_events.with_for_update())
-        deleted = session.execute(
-            delete(Event)
-            # Asked again: somebody may have had one run again. And what was never looked at stays.
-            .where(col(Event.id).in_(ids), _is_done_with(), col(Event.fanned_out_at).is_not(None))
-            .returning(col(Event.id))
-        )
-        return len(deleted.all())
+        # Asked again: somebody may have had one run again. And what was never looked at stays.
+        is_looked_at = col(Event.fanned_out_at).is_not(None)
+        done = session.execute(select(col(Event.id)).where(col(Event.id).in_(ids), _is_done_with(), is_looked_at))
+        going = note_gifts(session, done.scalars().all())
+        session.execute(delete(_EVENT).where(_EVENT.c.id.in_(going)))
+        return len(going)
 
 
 def _lapsed_keys(engine: Engine, before: datetime) -> Iterator[Sequence[tuple[int, str]]]:

@@ -71,11 +71,16 @@ def read_again(event: Event) -> Reading:
 def memory_of(session: Session, event: Event, reading: Reading) -> dict[str, Any] | None:
     """What is remembered now of the order or the subscription that an event is about; None if nothing is."""
     name = memory_name(reading, event.origin)
+    return remembered(session, event.endpoint_id, name) if name else None
+
+
+def remembered(session: Session, endpoint_id: int, name: str) -> dict[str, Any] | None:
+    """What is remembered now under that name; None if nothing is."""
     known = session.info.get(_AHEAD, {})
-    if (event.endpoint_id, name) in known:
-        found: dict[str, Any] | None = known[event.endpoint_id, name]
+    if (endpoint_id, name) in known:
+        found: dict[str, Any] | None = known[endpoint_id, name]
         return found
-    kept = session.get(IdentityMemory, (event.endpoint_id, name)) if name else None
+    kept = session.get(IdentityMemory, (endpoint_id, name))
     return kept.memory if kept else None
 
 

@@ -28,10 +28,23 @@ def may_be_whole(memory: Memory | None, sale: Mapping[str, Any]) -> bool:
     After a part only, the buyer keeps the product. Where an amount or its unit is not told, it counts as the whole,
     as that does less harm: access that is missing the buyer asks for, access given after a refund nobody notices.
     """
+    return may_come_to(memory, least_paid(sale))
+
+
+def may_come_to(memory: Memory | None, paid: Decimal | None) -> bool:
+    """The same of an order for which at least `paid` was paid; None if that is not told."""
     if not memory or not memory.get("count"):
         return False
-    most, least = memory.get("most"), _least(sale)
-    return most is None or least is None or Decimal(most) >= least
+    most = memory.get("most")
+    return most is None or paid is None or Decimal(most) >= paid
+
+
+def least_paid(sale: Mapping[str, Any]) -> Decimal | None:
+    """What was paid for an order at the least, in major units; None if that is not told."""
+    amount, before_tax, _ = order_amounts(sale)
+    # The tax may have been given back by another way, and the whole then is what was paid without it.
+    told = [each for each in (amount, before_tax) if each is not None]
+    return money.bounds(min(told), order_unit(sale), money.currency(sale.get("currency")))[0] if told else None
 
 
 def _most(payload: Mapping[str, Any]) -> Decimal | None:
@@ -42,10 +55,3 @@ def _most(payload: Mapping[str, Any]) -> Decimal | None:
         return None
     code = money.currency(refund.get("currency")) or money.currency(payload.get("currency"))
     return money.bounds(abs(sent), order_unit(payload), code)[1]
-
-
-def _least(sale: Mapping[str, Any]) -> Decimal | None:
-    amount, before_tax, _ = order_amounts(sale)
-    # The tax may have been given back by another way, and the whole then is what was paid without it.
-    told = [each for each in (amount, before_tax) if each is not None]
-    return money.bounds(min(told), order_unit(sale), money.currency(sale.get("currency")))[0] if told else None

@@ -9,6 +9,7 @@ undo nothing, as the buyer may keep access; a resumption and a payment undo thos
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
@@ -76,13 +77,14 @@ def undone(name: str, payload: Payload, memory: Memory | None, later: Iterable[L
     return rule(payload, memory or {}, later) if rule else None
 
 
-def is_over(name: str, payload: Payload, memory: Memory | None) -> bool:
+def is_over(holder: str, memory: Memory | None, paid: Decimal | None) -> bool:
     """Whether the order or the subscription gives the buyer nothing any more: refunded as a whole, or ended.
 
-    name, payload: of any event about it. memory: what is remembered of it now.
+    holder: its name, as `identity.about` makes it. memory: what is remembered of it now. paid: what was paid for the
+    order at the least.
     """
-    if name.startswith("order."):
-        return refunds.may_be_whole(memory, payload)
+    if holder.startswith("refunds:"):
+        return refunds.may_come_to(memory, paid)
     known = memory or {}
     return bool(known.get("ended")) or known.get("status") in body.ENDED
 

@@ -3,6 +3,7 @@
 Rows are checked with plain models at the edge; what must hold whatever the code does is a constraint here.
 """
 
+from recipes.models.gifts import Gift
 from recipes.models.incoming import Endpoint, Event, IdentityKey, IdentityMemory, RejectedDelivery
 from recipes.models.people import Account, FirstRun, Membership, Merchant, Notice
 from recipes.models.runs import Attempt, LedgerRow, LetThrough, Run
@@ -35,6 +36,7 @@ __all__ = [
     "Endpoint",
     "Event",
     "FirstRun",
+    "Gift",
     "IdentityKey",
     "IdentityMemory",
     "Kept",

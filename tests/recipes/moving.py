@@ -15,6 +15,7 @@ from recipes.models import (
     Connection,
     ConnectionPace,
     FirstRun,
+    Gift,
     IdentityMemory,
     LedgerRow,
     LetThrough,
@@ -87,6 +88,14 @@ def furnish(kitchen: Kitchen) -> None:
                 merchant_id=merchant_id, table="Orders", key=key, columns=columns, created_at=NOW, updated_at=later
             )
         )
+        gift: dict[str, Any] = {
+            "name": key,
+            "connection_id": removed,
+            "holder": f"refunds:{key}",
+            "event_id": 2**40,
+            "paid": "0.50",
+        }
+        rows.append(Gift(endpoint_id=endpoint_id, since=NOW, given_at=later, **gift))
         rows.append(IdentityMemory(endpoint_id=endpoint_id, about=key, memory={"n": 2**60, "x": [True, None, 1.5]}))
     with transaction(kitchen.engine) as session:
         session.add_all(rows)

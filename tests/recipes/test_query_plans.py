@@ -199,6 +199,7 @@ def test_nor_does_the_claim_of_what_takes(kitchen: Kitchen, plans: list[str]) ->
     said = "The buyer also has an order, of 24 July, that gives the same. Nothing was taken."
     assert [each.objection and each.objection.sentence for each in kitchen.claim()] == [said]
     assert any("ix_event_merchant_id_subject_id" in plan for plan in plans)
+    assert "SEARCH gift USING INDEX sqlite_autoindex_gift_1 (endpoint_id=? AND name=?)" in plans
     _assert_none_reads_all(plans)
 
 

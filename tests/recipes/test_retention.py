@@ -4,17 +4,21 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text, update
+from sqlalchemy import event as database_event
 from sqlmodel import col, select
 
 from recipes import engine as runs
 from recipes.clients import ClientCache
 from recipes.clocks.embedded import EmbeddedClock
 from recipes.db import open_database, reading, transaction
+from recipes.definition import Step
+from recipes.engine.rights import still_given
 from recipes.mail import Mailer
-from recipes.models import Account, Event, IdentityKey, Run, RunState, UnsavedForm
+from recipes.models import Account, Event, Gift, IdentityKey, Run, RunState, UnsavedForm
 from recipes.retention import EVENTS_AT_ONCE, PAGES_AT_ONCE, forget_old
 from recipes.settings import Settings
 from recipes.storing import store
@@ -23,6 +27,7 @@ from tests.conftest import NOW
 from tests.integrations.conftest import _no_proxy, start_vendor
 from tests.recipes.engine.conftest import kitchen, mailchimp, slack
 from tests.recipes.engine.kitchen import Kitchen, order, step
+from tests.recipes.engine.test_still_given import CREATED, DELETED, PAUSED, deliver, tag
 from tests.recipes.test_query_plans import explained
 from tests.service.running import eventually
 
@@ -180,6 +185,63 @@ def test_a_run_that_is_just_run_again_stays(kitchen: Kitchen, engine: Engine) ->
             eventually(lambda: _waits_for_a_lock(engine), "retention to wait for the request")
         assert forgotten.result(10.0) == 1
     assert [(run.id, run.state) for run in kitchen.runs()] == [(1, RunState.QUEUED)]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_what_is_forgotten_while_it_is_looked_at_counts(kitchen: Kitchen) -> None:
+    """Between the look at the buyer's runs and that at their events. SQLite shows one moment."""
+    step = _give_and_take(kitchen)
+    deliver(kitchen, CREATED, "old")
+    kitchen.work()
+    kitchen.later(days=8)
+    deliver(kitchen, DELETED, "new")
+    forgets = iter([_forget])
+
+    def meanwhile(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "FROM event" in statement and "event.id IN" in statement:
+            for each in forgets:
+                assert each(kitchen) == 1
+
+    with transaction(kitchen.engine) as session:
+        end = session.exec(select(Event).where(Event.type == DELETED)).one()
+        database_event.listen(kitchen.engine, "before_cursor_execute", meanwhile)
+        said = still_given(session, end, step, now=kitchen.now)
+    assert next(forgets, None) is None
+    assert said == "The buyer also has a subscription, since 24 July, that gives the same."
+
+
+def _give_and_take(kitchen: Kitchen) -> Step:
+    """A tag at a subscription's start, which its end and its pause take; the step that does."""
+    number = kitchen.connect("mailchimp")
+    kitchen.recipe(CREATED, tag("add_tag", number))
+    kitchen.recipe(DELETED, tag("remove_tag", number))
+    kitchen.recipe(PAUSED, tag("remove_tag", number))
+    return Step(**tag("remove_tag", number))
+
+
+def test_what_is_given_is_noted_without_reading_whole_tables(kitchen: Kitchen) -> None:
+    """Of the buyers whose events go, nothing else is looked at."""
+    _give_and_take(kitchen)
+    deliver(kitchen, CREATED, "one")
+    deliver(kitchen, CREATED, "two")
+    kitchen.work()
+    kitchen.later(days=8)
+    assert _forget(kitchen) == 2
+    deliver(kitchen, PAUSED, "one")
+    deliver(kitchen, DELETED, "two")
+    kitchen.work()
+    kitchen.later(days=8)
+    with explained(kitchen.engine, "SELECT", "DELETE") as plans:
+        assert _forget(kitchen) == 2
+    assert {plan for plan in plans if " gift " in plan} == {
+        "SEARCH gift USING INDEX sqlite_autoindex_gift_1 (endpoint_id=? AND name=?)",
+        "SEARCH gift USING INDEX ix_gift_endpoint_id_holder (endpoint_id=? AND holder=?)",
+    }
+    large = ("event", "run", "attempt", "identity_memory")
+    assert [plan for plan in plans if plan.startswith(tuple(f"SCAN {table}" for table in large))] == []
+    with reading(kitchen.engine) as session:
+        assert session.exec(select(Gift)).all() == []
 
 
 def _waits_for_a_lock(engine: Engine) -> bool:

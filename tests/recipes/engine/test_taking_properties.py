@@ -3,11 +3,12 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event as database_event
@@ -16,6 +17,7 @@ from sqlmodel import SQLModel
 from recipes import engine as runs
 from recipes.db import open_database, transaction
 from recipes.models import Endpoint, Merchant
+from recipes.retention import forget_old
 from recipes.vault import Vault
 from tests.conftest import NOW
 from tests.recipes.engine.kitchen import Kitchen, step
@@ -29,7 +31,7 @@ class Slack:
     """A workspace where everybody has an account, behind one connection."""
 
     def __init__(self) -> None:
-        self.members: set[str] = set()
+        self.members: set[tuple[str, str]] = set()
 
     def get(self, app: str, connection_id: int, revision: int, credentials: bytes) -> "Slack":
         """As ClientCache does."""
@@ -41,11 +43,11 @@ class Slack:
 
     def conversations_invite(self, *, channel: str, users: str) -> None:
         """Lets them in."""
-        self.members.add(users)
+        self.members.add((users, channel))
 
     def conversations_kick(self, *, channel: str, user: str) -> None:
         """Puts them out."""
-        self.members.discard(user)
+        self.members.discard((user, channel))
 
 
 @contextmanager
@@ -108,7 +110,7 @@ def test_who_has_a_subscription_is_in() -> None:
                 kitchen.work()
             kitchen.release(connection)
             kitchen.work()
-            assert (buyer in slack.members) == (going_on > 0)
+            assert ((buyer, CHANNEL) in slack.members) == (going_on > 0)
 
         holds()
 
@@ -121,3 +123,77 @@ def _meanwhile(kitchen: Kitchen, connection: int, what: str) -> None:
         kitchen.release(connection)
     elif what == "wait":
         kitchen.later(minutes=1)
+
+
+# ── With what is old forgotten ───────────────────────────────────────────────────────────────────────────
+
+PAUSED, RESUMED = "customer.subscription.pause", "customer.subscription.resumed"
+# Nothing gives this one back at a resumption: what a pause did not take stays given.
+ONCE = "C0000000002"
+
+
+@st.composite
+def _lives(draw: st.DrawFn) -> list[tuple[int, int, str, int]]:
+    """What becomes of three subscriptions: the day it comes in, the day it happened, what, and of which."""
+    told = []
+    for number in range(3):
+        day = draw(st.integers(0, 30))
+        events = [CREATED, *[PAUSED, RESUMED] * draw(st.integers(0, 2))]
+        events += draw(st.sampled_from([[], [PAUSED], [DELETED]]))
+        for event in events:
+            told.append((day + draw(st.sampled_from([0, 0, 0, 1, 4])), day, event, number))
+            day += draw(st.integers(2, 20))
+    return sorted(told)
+
+
+def _cook(kitchen: Kitchen) -> None:
+    connection = kitchen.connect("slack")
+    for channel in (CHANNEL, ONCE):
+        fields = {"channel": channel, "email": "{{ buyer.email }}"}
+        giving, taking = (
+            step("slack", name, connection, **fields) for name in ("invite_to_channel", "remove_from_channel")
+        )
+        kitchen.recipe(CREATED, giving)
+        kitchen.recipe(PAUSED, taking)
+        kitchen.recipe(DELETED, taking)
+        if channel == CHANNEL:
+            kitchen.recipe(RESUMED, giving)
+
+
+@pytest.mark.long
+def test_what_is_forgotten_changes_nothing() -> None:
+    """Of two installations one forgets after a week: both do the same, to the last end."""
+    services = Slack(), Slack()
+    with _a_kitchen(services[0]) as forgetful, _a_kitchen(services[1]) as keeping:
+        both = (forgetful, keeping)
+        for kitchen in both:
+            _cook(kitchen)
+        buyers = (f"buyer{number}@example.com" for number in count())
+
+        def tell(event: str, buyer: str, number: int, at: datetime, now: datetime) -> None:
+            forget_old(forgetful.engine, keep_days=7, now=now, pause=lambda _: False)
+            for kitchen in both:
+                kitchen.now = now
+                kitchen.deliver(event, _body(event, buyer, number), occurred_at=at)
+                kitchen.work()
+            assert services[0].members == services[1].members
+            assert _ends(forgetful).items() <= _ends(keeping).items()
+
+        @settings(max_examples=12, deadline=None)
+        @given(_lives(), st.permutations(range(3)), st.lists(st.integers(0, 30), min_size=3, max_size=3))
+        def holds(lives: list[tuple[int, int, str, int]], order: list[int], waits: list[int]) -> None:
+            buyer, first = next(buyers), keeping.now + timedelta(days=8)
+            for came, day, event, number in lives:
+                tell(event, buyer, number, first + timedelta(days=day), first + timedelta(days=came))
+            over = {number for _, _, event, number in lives if event == DELETED}
+            for number, days in zip(order, waits, strict=True):
+                now = keeping.now + timedelta(days=days, hours=1)
+                if number not in over:
+                    tell(DELETED, buyer, number, now, now)
+            assert not {who for who, _ in services[0].members if who == buyer}
+
+        holds()
+
+
+def _ends(kitchen: Kitchen) -> dict[tuple[int, int], str]:
+    return {(run.event_id, run.recipe_id): run.state for run in kitchen.runs()}
