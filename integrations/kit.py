@@ -70,7 +70,8 @@ class Rows(Protocol):
     def put(self, table: str, key: str, values: Mapping[str, str]) -> bool | None:
         """Writes the row `key`; columns not named stay as they were. True if the row is new.
 
-        None if it is left alone: this is for a test event, and a real one wrote the row.
+        A row that a test event began is begun anew by a real one. None if it is left alone: this is for a test event,
+        and a real one wrote the row.
         """
 
 

@@ -46,7 +46,10 @@ class MerchantRows:
                 return True
             if self._is_test and not row.is_test:
                 return None
-            row.columns = {**row.columns, **values}
+            # What a test event wrote says nothing of the real thing: with a real one the row begins.
+            begins = row.is_test and not self._is_test
+            row.columns = dict(values) if begins else {**row.columns, **values}
+            row.created_at = now if begins else row.created_at
             row.is_test = self._is_test
             row.updated_at = now
-            return False
+            return begins

@@ -12,7 +12,7 @@ from recipes import engine as runs
 from recipes import ledger
 from recipes.db import reading, transaction
 from recipes.endpoints import EARLIER_SECRET, endpoint_of, rejections, set_secret
-from recipes.models import Endpoint, Event, Merchant, Mode, Origin, RejectedDelivery, RunState
+from recipes.models import Endpoint, Event, LedgerRow, Merchant, Mode, Origin, RejectedDelivery, RunState
 from recipes.rows import MerchantRows
 from recipes.spool import Delivery
 from recipes.storing import store
@@ -422,6 +422,18 @@ def test_what_only_test_events_wrote_is_marked_until_a_real_one_does(engine: Eng
     ]
     assert lines[0] == "Key,Email,Amount,Note,Test event"
     assert [line for line in lines if line.endswith(",test")] == ["order_3,,1,,test"]
+
+
+def test_a_row_that_a_test_event_began_begins_anew_with_a_real_one(engine: Engine, rows: int) -> None:
+    """Nothing of the test is left in the row of a real order."""
+    MerchantRows(engine, rows, lambda: NOW, is_test=True).put("Orders", "order_5", {"Amount": "1", "Note": "a test"})
+    later = NOW + timedelta(days=1)
+    real = MerchantRows(engine, rows, lambda: later)
+    assert real.put("Orders", "order_5", {"Amount": "2"}) is True
+    assert real.put("Orders", "order_5", {"Email": "zoë@example.com"}) is False
+    with reading(engine) as session:
+        row = session.exec(select(LedgerRow).where(LedgerRow.key == "order_5")).one()
+    assert (row.columns, row.created_at) == ({"Amount": "2", "Email": "zoë@example.com"}, later)
 
 
 def test_a_table_as_csv_holds_every_row_and_no_formula(engine: Engine, rows: int) -> None:
