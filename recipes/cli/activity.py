@@ -167,6 +167,9 @@ def mark_done(work: Workplace, run_id: int, all_the_same: bool, merchant: str | 
 def run_late(work: Workplace, event_id: int, merchant: str | None) -> None:
     """Run an event that was kept because it came too late.
 
+    Every recipe that was on for it runs. That may give back access that was taken away since, and write over a row
+    that a refund had marked.
+
     \b
     Example: pocketwire run-late 42
     """

@@ -28,8 +28,8 @@ class Later:
     memory: Memory | None
 
 
-_GIVES = "Running this again may give access back."
-_TAKES = "Running this again may take access away."
+_GIVES = "Running this again may give access back, and write over what a row of a table says by now."
+_TAKES = "Running this again may take access away, and write over what a row of a table says by now."
 
 
 @dataclass(frozen=True, slots=True)

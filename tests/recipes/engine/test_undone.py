@@ -17,6 +17,7 @@ from tests.recipes.events.deliveries import sample
 pytestmark = both_databases
 
 CREATED, DELETED, UPDATED = (f"customer.subscription.{word}" for word in ("created", "deleted", "updated"))
+ROW = "and write over what a row of a table says by now."
 
 
 def _rows(kitchen: Kitchen, *events: str) -> None:
@@ -74,7 +75,7 @@ def test_a_grant_of_a_subscription_that_ended_needs_a_second_word(kitchen: Kitch
     kitchen.later(days=1, hours=1)
     kitchen.deliver(DELETED, sample(DELETED))
     kitchen.work()
-    assert _asks(kitchen) == "This subscription ended on 26 July. Running this again may give access back."
+    assert _asks(kitchen) == f"This subscription ended on 26 July. Running this again may give access back, {ROW}"
     kitchen.later(days=200)
     assert "on 26 July 2026." in _asks(kitchen)
     kitchen.run_again(1, all_the_same=True)
@@ -91,7 +92,7 @@ def test_a_grant_that_never_happened_is_asked_about_as_well(kitchen: Kitchen, st
     with transaction(kitchen.engine) as session:
         session.get_one(Run, 1).state = state
     kitchen.deliver("order.refunded", _refund())
-    assert _asks(kitchen) == "This order was refunded on 24 July. Running this again may give access back."
+    assert _asks(kitchen) == f"This order was refunded on 24 July. Running this again may give access back, {ROW}"
 
 
 def test_a_refund_in_part_leaves_the_sale_as_it_is(kitchen: Kitchen) -> None:
@@ -114,7 +115,7 @@ def test_a_revocation_after_the_subscription_came_to_life_again_needs_a_second_w
     kitchen.deliver(UPDATED, sample(UPDATED))
     kitchen.work()
     kitchen.run_again(1)
-    assert _asks(kitchen, 2) == "This subscription goes on again. Running this again may take access away."
+    assert _asks(kitchen, 2) == f"This subscription goes on again. Running this again may take access away, {ROW}"
 
 
 def test_a_revocation_after_the_buyer_subscribed_again_needs_a_second_word(kitchen: Kitchen) -> None:
@@ -124,7 +125,7 @@ def test_a_revocation_after_the_buyer_subscribed_again_needs_a_second_word(kitch
     kitchen.work()
     kitchen.later(days=3)
     kitchen.deliver(CREATED, _another("second"))
-    assert _asks(kitchen) == "This buyer subscribed again on 27 July. Running this again may take access away."
+    assert _asks(kitchen) == f"This buyer subscribed again on 27 July. Running this again may take access away, {ROW}"
     ended = sample(DELETED)
     holder = {**ended["subscriptionCustomer"], "id": "second"}
     kitchen.deliver(DELETED, {**ended, "subscriptionCustomer": holder, "subscriptionCustomerId": "second"})
@@ -147,7 +148,7 @@ def test_a_revocation_after_the_buyer_bought_again_needs_a_second_word(kitchen: 
         kitchen.run_again(1)
         kitchen.work()
     _change(kitchen, 5, Standing.READY, live)
-    assert _asks(kitchen) == "This buyer bought again on 25 July. Running this again may take access away."
+    assert _asks(kitchen) == f"This buyer bought again on 25 July. Running this again may take access away, {ROW}"
 
 
 def test_samples_and_real_events_do_not_undo_each_other(kitchen: Kitchen) -> None:

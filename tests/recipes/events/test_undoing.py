@@ -82,7 +82,8 @@ def test_what_undoes_an_event(
     assert (found and (found.happened, found.at)) == expected
     if found:
         gives = name in (SALE, *GOING_ON)
-        assert found.beware == f"Running this again may {'give access back' if gives else 'take access away'}."
+        may = "give access back" if gives else "take access away"
+        assert found.beware == f"Running this again may {may}, and write over what a row of a table says by now."
 
 
 @pytest.mark.parametrize(("product", "is_same"), [("prod_456def", True), ("another", False), (None, True)])
