@@ -45,6 +45,7 @@ __all__ = [
     "Integration",
     "Kind",
     "Loader",
+    "NotDone",
     "Option",
     "Outcome",
     "Rows",
@@ -80,13 +81,15 @@ class Call:
     """What an action is given besides its form.
 
     `client` is what the integration's connect() made. `key` names this step of this run: the same at every
-    attempt, different for every event, at most 64 characters of [a-z0-9-]. `now` is aware, in UTC.
+    attempt, different for every event, at most 64 characters of [a-z0-9-]. `now` is aware, in UTC. Before `since`
+    no try of it can have been made; None if that is not known.
     """
 
     client: Any
     key: str
     now: datetime
     rows: Rows
+    since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -98,14 +101,19 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class NotDone:
+    """A service's word that nothing of a call has arrived so far."""
+
+
+@dataclass(frozen=True)
 class Action:
     """Something an integration can do.
 
     repeatable: doing it twice has the effect of doing it once, so a lost answer is simply tried again.
     one_at_a_time: the choices of its form that name a thing which takes one call at a time, whoever the buyer is, such
     as a sheet that is read before a row is put into it.
-    already_done: asks the service whether a call with this key happened: what it did, or None if it cannot tell. What
-    it raises is taken as "ask later", or, where that would be of no use, as None.
+    already_done: asks the service whether a call with this key happened: what it did, NotDone if it shows that it did
+    not, or None if it cannot tell. What it raises is taken as "ask later", or, where that would be of no use, as None.
     gives: access or a standing, such as a role or a tag: not done late for a buyer who has left or was refunded since.
     takes: the actions, by name, whose gift it takes back: not done while something else gives the buyer the same.
     rights: what a filled-in form gives or takes, if that is not simply all of its values in their order.
@@ -117,7 +125,7 @@ class Action:
     perform: Callable[[Call, Any], Outcome]
     repeatable: bool
     one_at_a_time: tuple[str, ...] = ()
-    already_done: Callable[[Call, Any], Outcome | None] | None = None
+    already_done: Callable[[Call, Any], Outcome | NotDone | None] | None = None
     gives: bool = False
     takes: tuple[str, ...] = ()
     rights: Callable[[Any], Iterable[tuple[str, ...]]] | None = None
@@ -140,7 +148,7 @@ def action(
     *,
     repeatable: bool,
     one_at_a_time: tuple[str, ...] = (),
-    already_done: Callable[[Call, Any], Outcome | None] | None = None,
+    already_done: Callable[[Call, Any], Outcome | NotDone | None] | None = None,
     gives: bool = False,
     takes: tuple[str, ...] = (),
     rights: Callable[[Any], Iterable[tuple[str, ...]]] | None = None,

@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from urllib.request import Request
 
@@ -15,12 +15,14 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from integrations.deadline import TIMEOUTS, Timeouts, limited
 from integrations.errors import ActionError, Permanent, Temporary, Unauthorized, Unsure
 from integrations.failures import excerpt, redact, retry_after, status_error
-from integrations.kit import Call, Form, Integration, Option, Outcome, action, choice, lines, secret, text
+from integrations.kit import Call, Form, Integration, NotDone, Option, Outcome, action, choice, lines, secret, text
 
 TITLE = "Slack"
 LONGEST_BLOCK = 3000
 MOST_CHANNELS = 1000
 PAGE = 200
+# Between ours and Slack's, whose times its messages have.
+_CLOCKS_APART = timedelta(minutes=10)
 
 
 class Credentials(Form):
@@ -154,24 +156,30 @@ class Message(Form):
     )
 
 
-def was_posted(call: Call, form: Message) -> Outcome | None:
+def was_posted(call: Call, form: Message) -> Outcome | NotDone | None:
     """Looks for the call's key among the channel's newest messages.
 
-    None if it is not there: it may still be on its way, or further back; or if the app may not read here. Raises where
-    asking later may tell.
+    NotDone if all of them since the first try are there to see and it is not among them. None if it may be further
+    back, or have lost its key, or if the app may not read here. Raises where asking later may tell.
     """
+    oldest = str((call.since - _CLOCKS_APART).timestamp()) if call.since else None
     try:
-        page = call.client.conversations_history(channel=form.channel, include_all_metadata=True, limit=PAGE)
+        page = call.client.conversations_history(
+            channel=form.channel, include_all_metadata=True, limit=PAGE, oldest=oldest
+        )
     except SlackClientError as error:
         found = explain(error)
         # Slack's own trouble passes; what it refuses to show, it will refuse again.
         if isinstance(found, Temporary) or (isinstance(found, Unsure) and (found.status or 0) >= 500):
             raise
         return None
-    for message in page.get("messages") or ():
+    messages = page.get("messages") or ()
+    for message in messages:
         if message.get("metadata") == _mark(call):
             return Outcome("The message is in the channel.", detail=f"ts {message.get('ts')}")
-    return None
+    # An app's message without metadata may be this one, if Slack did not keep them.
+    all_can_be_told = all(message.get("metadata") or not message.get("bot_id") for message in messages)
+    return NotDone() if call.since and page.get("has_more") is False and all_can_be_told else None
 
 
 @action("Post a message", repeatable=False, already_done=was_posted)

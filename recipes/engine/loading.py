@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 from sqlmodel import Session, col
@@ -13,7 +13,7 @@ from recipes.batches import is_one_of
 from recipes.definition import UNREADABLE, Definition, readable
 from recipes.engine.standing import Objection, has_waited, objection
 from recipes.engine.undone import look_ahead
-from recipes.models import Connection, Event, RecipeVersion, Run, RunState
+from recipes.models import Attempt, AttemptResult, Connection, Event, RecipeVersion, Run, RunState
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +22,8 @@ logger = logging.getLogger(__name__)
 class Claimed:
     """A run that this engine has for itself, with all that it takes to perform its step.
 
-    objection: why the step is not to be done; None if it is.
+    objection: why the step is not to be done; None if it is. doubt_since: when the try ended that put it in doubt; None
+    where it has no end that we know of, and may be under way somewhere.
     """
 
     run_id: int
@@ -43,6 +44,7 @@ class Claimed:
     revision: int
     credentials: bytes = field(repr=False)
     objection: Objection | None = None
+    doubt_since: datetime | None = None
 
 
 def load(session: Session, ids: Sequence[int], now: datetime) -> list[Claimed]:
@@ -95,4 +97,17 @@ def _claimed(
         revision=connection.revision if connection else 0,
         credentials=connection.credentials if connection else b"",
         objection=objection(session, run, event, definition, now=now),
+        doubt_since=_doubt_since(session, run) if run.doubt else None,
     )
+
+
+def _doubt_since(session: Session, run: Run) -> datetime | None:
+    tried = select(col(Attempt.result), col(Attempt.started_at), col(Attempt.milliseconds)).where(
+        col(Attempt.run_id) == run.id,
+        col(Attempt.step) == run.step,
+        col(Attempt.result).in_((AttemptResult.UNSURE, AttemptResult.INTERRUPTED)),
+    )
+    last = session.execute(tried.order_by(col(Attempt.id).desc()).limit(1)).first()
+    if last is None or last[0] == AttemptResult.INTERRUPTED:
+        return None
+    return last[1] + timedelta(milliseconds=last[2])

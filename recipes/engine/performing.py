@@ -19,6 +19,8 @@ from recipes.models import AttemptResult, RunState
 logger = logging.getLogger(__name__)
 
 ASK_AGAIN = timedelta(seconds=5)
+# What a service took and did not answer for shows by then, if it ever does.
+ARRIVED_BY = timedelta(minutes=2)
 
 
 class Clients(Protocol):
@@ -98,6 +100,8 @@ class _Try:
         self._started_at = tools.now()
         self._request: dict[str, Any] = {}
         self._repeatable = True
+        # What was in doubt stays so until the service has answered for it.
+        self._doubt = claimed.doubt
 
     def run(self) -> Performed:
         step = self._claimed.definition.steps[self._claimed.step]
@@ -190,17 +194,36 @@ class _Try:
             key=f"pocketwire-{claimed.run_id}-{claimed.step}",
             now=self._started_at,
             rows=self._tools.rows(claimed.merchant_id, claimed.is_test),
+            since=claimed.received_at,
         )
-        if claimed.doubt and not action.repeatable:
-            self._repeatable = True  # looking is: if the service is busy or away, it is asked again later
-            outcome = action.already_done(call, form) if action.already_done else None
-            if outcome is None:
-                return self._performed(
-                    RunState.UNSURE,
-                    "We don't know whether this was done. Check, then choose: run again, or mark it done.",
-                )
-        else:
-            outcome = action.perform(call, form)
+        if claimed.doubt and not action.repeatable and (looked := self._look(action, call, form)):
+            return looked
+        return self._done(action.perform(call, form))
+
+    def _look(self, action: kit.Action, call: kit.Call, form: kit.Form) -> Performed | None:
+        """Asks the service whether what is in doubt was done; None if it was not, so that it is to be done now."""
+        self._repeatable = True  # looking is: if the service is busy or away, it is asked again later
+        found = action.already_done(call, form) if action.already_done else None
+        self._repeatable = False
+        if isinstance(found, kit.Outcome):
+            return self._done(found)
+        ended_at, now = self._claimed.doubt_since, self._tools.now()
+        decision = policy.decide(Temporary(""), self._claimed.attempt, True, now, self._tools.jitter())
+        if found and ended_at and isinstance(decision, policy.Again):
+            if now >= ended_at + ARRIVED_BY:
+                self._doubt = False
+                return None
+            return self._performed(
+                RunState.WAITING,
+                "It has not arrived so far. We look once more, and do it then if it has not.",
+                result=AttemptResult.TEMPORARY,
+                due_at=max(decision.at, ended_at + ARRIVED_BY),
+                doubt=True,
+            )
+        unsure = "We don't know whether this was done. Check, then choose: run again, or mark it done."
+        return self._performed(RunState.UNSURE, unsure)
+
+    def _done(self, outcome: kit.Outcome) -> Performed:
         return self._performed(
             RunState.SUCCEEDED, outcome.sentence, result=AttemptResult.SUCCEEDED, answer=outcome.detail
         )
@@ -208,8 +231,7 @@ class _Try:
     def _failed(self, error: ActionError, action: kit.Action | None = None) -> Performed:
         now = self._tools.now()
         decision = policy.decide(error, self._claimed.attempt, self._repeatable, now, self._tools.jitter())
-        # What was in doubt stays so until the service has answered for it.
-        state, due_at, doubt = RunState.FAILED, None, self._claimed.doubt
+        state, due_at, doubt = RunState.FAILED, None, self._doubt
         if isinstance(decision, policy.Again):
             state, due_at = RunState.WAITING, decision.at
         elif isinstance(decision, policy.Pause):

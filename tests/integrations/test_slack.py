@@ -1,5 +1,6 @@
 """Slack through its own client, against a stand-in that checks each request."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from werkzeug.wrappers import Request, Response
 
 from integrations.errors import ActionError, Permanent, Temporary, Unauthorized, Unsure
 from integrations.http import Timeouts
-from integrations.kit import FormError, Outcome, fields, validate
+from integrations.kit import FormError, NotDone, Outcome, fields, validate
 from integrations.slack import Credentials, Message, channels, check, connect, integration, was_posted
 from tests.integrations import calls
 from tests.integrations.conftest import StartVendor
@@ -98,6 +99,24 @@ def test_looking_it_up_never_says_more_than_it_knows(vendor: Vendor, found: Resp
     assert _was_posted(vendor) is None
 
 
+@pytest.mark.parametrize(
+    ("page", "told"),
+    [
+        ({"has_more": False, "messages": [{"ts": "2.0"}]}, True),
+        ({"has_more": False, "messages": [{"ts": "2.0", "bot_id": "B2", "metadata": {"event_type": "other"}}]}, True),
+        ({"has_more": False, "messages": [{"ts": "2.0", "bot_id": "B1"}]}, False),
+        ({"has_more": True, "messages": [{"ts": "2.0"}]}, False),
+        ({"messages": []}, False),
+    ],
+)
+def test_slack_shows_that_a_message_was_not_posted(vendor: Vendor, page: dict[str, Any], told: bool) -> None:
+    """If the page holds all that was written since, and no app's message that may be ours without its mark."""
+    vendor.answers[HISTORY] = answer({"ok": True, **page})
+    call = replace(calls.call(connect(CREDENTIALS, vendor.url)), since=calls.NOW)
+    assert was_posted(call, validate(Message, {"channel": "C1", "text": "Hello"})) == (NotDone() if told else None)
+    assert vendor.calls[0].form["oldest"] == str(calls.NOW.timestamp() - 600)
+
+
 def test_looking_it_up_while_slack_is_busy_or_away_is_for_later(vendor: Vendor) -> None:
     """It may well tell then: the merchant need not be asked yet."""
     for planned in (vendor.drop, refused("ratelimited"), answer("", 500), answer("<html>", 503)):
@@ -106,7 +125,7 @@ def test_looking_it_up_while_slack_is_busy_or_away_is_for_later(vendor: Vendor) 
             _was_posted(vendor)
 
 
-def _was_posted(vendor: Vendor) -> Outcome | None:
+def _was_posted(vendor: Vendor) -> Outcome | NotDone | None:
     form = validate(Message, {"channel": "C1", "text": "Hello"})
     return was_posted(calls.call(connect(CREDENTIALS, vendor.url)), form)
 

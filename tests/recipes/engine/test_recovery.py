@@ -86,6 +86,70 @@ def test_a_service_that_is_busy_or_away_is_asked_again_whether_it_was_done(kitch
     assert slack.seen("POST /chat.postMessage") == []
 
 
+EMPTY = {"ok": True, "messages": [], "has_more": False}
+
+
+def test_what_slack_shows_as_not_posted_is_posted_by_itself(kitchen: Kitchen, slack: Vendor) -> None:
+    """It answered 500, and the message is not there minutes later: nobody has to look. Not posted before that."""
+    _post(kitchen)
+    slack.answers["POST /conversations.history"] = answer(EMPTY)
+    slack.script.append(answer("", 500))
+    kitchen.deliver("order.completed", order(1))
+    kitchen.work()
+    kitchen.later(seconds=5)
+    kitchen.work()
+    kitchen.later(seconds=110)
+    kitchen.work()
+    assert kitchen.states() == [RunState.WAITING]
+    assert "It has not arrived so far." in kitchen.runs()[0].outcome
+    assert len(slack.seen("POST /chat.postMessage")) == 1
+    kitchen.later(seconds=10)
+    kitchen.work()
+    assert kitchen.states() == [RunState.SUCCEEDED]
+    assert len(slack.seen("POST /chat.postMessage")) == 2
+
+
+def test_what_is_not_posted_again_and_again_ends_with_the_merchant(kitchen: Kitchen, slack: Vendor) -> None:
+    """Each go waits for longer, and there are five."""
+    _post(kitchen)
+    slack.answers |= {
+        "POST /conversations.history": answer(EMPTY),
+        "POST /chat.postMessage": answer("", 500),
+    }
+    kitchen.deliver("order.completed", order(1))
+    kitchen.work()
+    while kitchen.states() == [RunState.WAITING]:
+        kitchen.now = kitchen.runs()[0].due_at
+        kitchen.work()
+    assert kitchen.states() == [RunState.UNSURE]
+    assert len(slack.seen("POST /chat.postMessage")) == 5
+
+
+def test_what_slack_refuses_after_it_was_not_posted_has_failed(kitchen: Kitchen, slack: Vendor) -> None:
+    """There is no doubt left: nothing was done."""
+    _post(kitchen)
+    slack.answers["POST /conversations.history"] = answer(EMPTY)
+    slack.script += [slack.drop, answer(EMPTY), answer({"ok": False, "error": "is_archived"})]
+    kitchen.deliver("order.completed", order(1))
+    for _ in range(3):
+        kitchen.work()
+        kitchen.later(minutes=3)
+    assert kitchen.states() == [RunState.FAILED]
+
+
+def test_what_was_interrupted_may_be_under_way_still(kitchen: Kitchen, slack: Vendor) -> None:
+    """An engine that stood still may send it yet: that it is not there tells nothing."""
+    _post(kitchen)
+    slack.answers["POST /conversations.history"] = answer(EMPTY)
+    kitchen.deliver("order.completed", order(1))
+    kitchen.claim()
+    kitchen.recover(only_lease="second-engine")
+    kitchen.later(days=1)
+    kitchen.work()
+    assert kitchen.states() == [RunState.UNSURE]
+    assert slack.seen("POST /chat.postMessage") == []
+
+
 def test_a_look_that_never_succeeds_ends_with_the_merchant(kitchen: Kitchen, slack: Vendor) -> None:
     """Not as failed, which would say that nothing was done."""
     _post(kitchen)
