@@ -14,6 +14,7 @@ from recipes.engine.recovering import extend_leases, give_back, is_held, mend_du
 from recipes.engine.requests import (
     RunRequestError,
     UndoneSince,
+    answer,
     cancel,
     course,
     is_late,
@@ -33,6 +34,7 @@ __all__ = [
     "SharedLimits",
     "Tools",
     "UndoneSince",
+    "answer",
     "cancel",
     "claim",
     "connections_due",

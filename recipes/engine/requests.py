@@ -114,6 +114,16 @@ def mark_done(session: Session, merchant_id: int, run_id: int, *, now: datetime,
     return run
 
 
+def answer(session: Session, merchant_id: int, run_id: int, *, was_done: bool, now: datetime) -> Run:
+    """Takes the merchant's word on an unsure run: it was done, or it is to be done again; the run to watch.
+
+    Raises RunRequestError, also where the run has gone on meanwhile; UndoneSince if it needs a word of its own.
+    """
+    if _find(session, merchant_id, run_id).state != RunState.UNSURE:
+        raise RunRequestError("This run does not wait for your word any more.")
+    return (mark_done if was_done else run_again)(session, merchant_id, run_id, now=now)
+
+
 def cancel(session: Session, merchant_id: int, run_id: int, *, now: datetime) -> Run:
     """Ends a run that waits, so that it is not done. Raises RunRequestError."""
     run = _find(session, merchant_id, run_id)

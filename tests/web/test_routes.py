@@ -40,6 +40,7 @@ EVERYBODYS: dict[str, dict[str, Any]] = {
     "connections.add": {"app": "ledger"},
     "activity.events": {},
     "activity.runs": {},
+    "activity.answer": {},
     "tables.listing": {},
     "setup.setup": {},
     "setup.make": {"mode": "test"},
@@ -52,6 +53,7 @@ EVERYBODYS: dict[str, dict[str, Any]] = {
 }
 # What a form needs so that the owner is not turned down for another reason.
 ENTERED: dict[str, dict[str, object]] = {
+    "activity.answer": {"do": "done"},
     "account.switch": {"merchant": "merchant_id"},
     "recipes.kept": {"do": "leave"},
     "setup.send_sample": {"event": "order.completed"},

@@ -9,6 +9,7 @@ from recipes import cookbook, engine, ledger
 from recipes.db import reading, transaction
 from recipes.events import EVENT_TYPES
 from recipes.models import OPEN_STATES, Mode, RunState
+from web.display import count
 from web.site import merchant_id, site
 
 blueprint = Blueprint("activity", __name__, url_prefix="/activity")
@@ -25,6 +26,8 @@ SHOWN: dict[str, tuple[str, tuple[RunState, ...]]] = {
     "held": ("Waiting for a connection", (RunState.HELD,)),
     "cancelled": ("Cancelled", (RunState.CANCELLED,)),
 }
+# Where the unsure ones can be answered together.
+ANSWERED = ("needs-you", "unsure")
 CHIPS = ("", "needs-you", "open", "succeeded", "skipped")
 
 
@@ -60,7 +63,45 @@ def runs() -> ResponseReturnValue:
             connection_id=request.args.get("connection", type=int),
         )
     chips = [*CHIPS, *([show] if show not in CHIPS else [])]
-    return render_template("activity/runs.html", page=page, show=show, chips=[(word, SHOWN[word][0]) for word in chips])
+    return render_template(
+        "activity/runs.html",
+        page=page,
+        show=show,
+        chips=[(word, SHOWN[word][0]) for word in chips],
+        narrowed=_narrowed(),
+        unsure=[line for line in page.items if line.can_be_marked_done] if show in ANSWERED else [],
+    )
+
+
+def _narrowed() -> dict[str, str]:
+    """What the page's runs are narrowed down to, as its address says it."""
+    return {name: request.args[name] for name in ("show", "recipe", "connection") if name in request.args}
+
+
+@blueprint.post("/runs/answer")
+def answer() -> ResponseReturnValue:
+    """Takes one word (`do`: done, again) for all the unsure runs that the page showed (`run`); then back to it."""
+    if request.form.get("do") not in ("done", "again"):
+        abort(400)
+    was_done = request.form["do"] == "done"
+    answered, left = 0, 0
+    for run_id in request.form.getlist("run", type=int)[: ledger.LARGEST_PAGE]:
+        try:
+            with transaction(site().engine) as session:
+                engine.answer(session, merchant_id(), run_id, was_done=was_done, now=site().now())
+            answered += 1
+        except engine.UndoneSince:
+            left += 1
+        except engine.RunRequestError:
+            pass  # somebody else was quicker
+    site().wake()
+    flash(f"{count(answered, 'run')} {'marked done' if was_done else 'will be done again'}.", "success")
+    if left:
+        flash(
+            f"{count(left, 'run needs', 'runs need')} a look of your own: what they are about was undone since.",
+            "warning",
+        )
+    return redirect(url_for("activity.runs", **_narrowed()))
 
 
 @blueprint.get("/events/<int:event_id>")
