@@ -27,16 +27,24 @@ def status(work: Workplace, as_json: bool, merchant: str | None) -> None:
         counted = ledger.counters(session, owner, work.now())
         items = ledger.needs_attention(session, owner, work.now())
         entries = [entry for group in cookbook.shelf(session, owner) for entry in group.entries if entry.recipe_id]
+        offers = [(recipe.name, recipe.title, kept) for recipe, kept in cookbook.offers(session, owner)]
     recipes_on = sum(entry.enabled for entry in entries)
     if as_json:
-        print_json({"recipes_on": recipes_on, "counters": counted, "needs_you": items})
+        kept = [{"recipe": name, "count": each.count, "is_more": each.is_more} for name, _, each in offers]
+        print_json({"recipes_on": recipes_on, "counters": counted, "needs_you": items, "kept": kept})
     else:
         names = {entry.recipe_id: entry.name for entry in entries}
+        for_store = f" --merchant {shlex.quote(merchant)}" if merchant else ""
         _show(counted, recipes_on)
         click.echo("\nWhat needs you:" if items else "\nNothing needs you.")
         for item in items:
             click.echo(harmless(f"- {item.sentence} {item.note}".rstrip()))
-            click.echo(f"  {_fix(item, names)}{f' --merchant {shlex.quote(merchant)}' if merchant else ''}")
+            click.echo(f"  {_fix(item, names)}{for_store}")
+        if offers:
+            click.echo("\nKept while a recipe was off:")
+        for name, title, each in offers:
+            click.echo(harmless(f"- “{title}”: {each.sentence}"))
+            click.echo(f"  pocketwire recipe kept {name}{for_store}")
     click.get_current_context().exit(1 if items else 0)
 
 

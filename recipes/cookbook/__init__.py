@@ -4,7 +4,7 @@ from recipes.cookbook.checking import ChangedMeanwhile, CookbookError, problems
 from recipes.cookbook.choosing import with_labels
 from recipes.cookbook.deleting import Deletion, delete, deletion
 from recipes.cookbook.drafts import Draft, StepDraft, another_draft, draft_from_prebuilt, draft_of_recipe, find_recipe
-from recipes.cookbook.kept import KeptEvents, kept_events, leave_kept, run_kept
+from recipes.cookbook.kept import KeptEvents, kept_events, leave_kept, offers, run_kept
 from recipes.cookbook.preview import Preview, PreviewStep, preview
 from recipes.cookbook.saving import Disabled, disable, enable, save, waits_for
 from recipes.cookbook.shelf import ShelfEntry, ShelfGroup, shelf
@@ -36,6 +36,7 @@ __all__ = [
     "keep_entered",
     "kept_events",
     "leave_kept",
+    "offers",
     "preview",
     "problems",
     "run_kept",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import exists, update
 from sqlmodel import Session, col, select
 
 from recipes import jobs
@@ -14,12 +14,16 @@ from recipes.engine.kept import count_kept
 from recipes.models import Kept, OffPeriod, Recipe
 
 MOST_COUNTED = 1000
+MOST_OFFERS = 10
 _TOLD_FOR = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class KeptEvents:
-    """What came while a recipe was off. `is_more`: there are more than `count`. Only an offer has a `since`."""
+    """What came while a recipe was off. `is_more`: there are more than `count`. Only an offer has a `since`.
+
+    is_off: the recipe is off still, so that nothing can be said about them yet.
+    """
 
     count: int = 0
     is_more: bool = False
@@ -27,20 +31,22 @@ class KeptEvents:
     is_running: bool = False
     made: int = 0
     left_out: int = 0
+    is_off: bool = False
 
     @property
     def is_offered(self) -> bool:
         """Whether the merchant's word is awaited."""
-        return self.count > 0
+        return self.count > 0 and not self.is_off
 
     @property
     def sentence(self) -> str:
         """How things are with them, "" if there is nothing to say."""
-        if self.is_offered:
-            if self.count == 1 and not self.is_more:
-                return "1 event came while this was off: run it?"
-            more = "More than " if self.is_more else ""
-            return f"{more}{self.count:,} events came while this was off: run them?"
+        if self.count:
+            it = "it" if self.count == 1 and not self.is_more else "them"
+            came = f"{'More than ' if self.is_more else ''}{self.count:,} event{'' if it == 'it' else 's'} came"
+            if self.is_off:
+                return f"{came} since this is off: switch it on, and you are asked whether to run {it}."
+            return f"{came} while this was off: run {it}?"
         said = []
         if self.is_running:
             said.append("What came while this was off is being run, in its order.")
@@ -57,16 +63,11 @@ class KeptEvents:
 def kept_events(session: Session, merchant_id: int, recipe_id: int, now: datetime) -> KeptEvents:
     """How things are with what came while a recipe was off: offered, being run, or run since yesterday."""
     recipe = find_recipe(session, merchant_id, recipe_id)
-    if recipe is None or not recipe.enabled:
+    if recipe is None:
         return KeptEvents()
-    counted = [
-        (count_kept(session, recipe, period, most=MOST_COUNTED), period.since)
-        for period in session.exec(_offered(recipe)).all()
-    ]
-    count = sum(each for each, _ in counted)
-    if count:
-        since = next(since for each, since in counted if each)
-        return KeptEvents(min(count, MOST_COUNTED), count > MOST_COUNTED, since=since)
+    waiting = _waiting(session, recipe)
+    if waiting.count or not recipe.enabled:
+        return waiting
     told = select(OffPeriod).where(
         OffPeriod.recipe_id == recipe.id,
         col(OffPeriod.kept).in_((Kept.RUNNING, Kept.DONE)),
@@ -77,6 +78,35 @@ def kept_events(session: Session, merchant_id: int, recipe_id: int, now: datetim
         is_running=any(period.kept == Kept.RUNNING for period in taken),
         made=sum(period.made for period in taken),
         left_out=sum(period.left_out for period in taken),
+    )
+
+
+def offers(session: Session, merchant_id: int) -> list[tuple[Recipe, KeptEvents]]:
+    """What waits for the merchant's word: the first recipes that are on and were off while something came."""
+    asks = exists().where(
+        col(OffPeriod.recipe_id) == col(Recipe.id),
+        col(OffPeriod.kept) == Kept.OFFERED,
+        col(OffPeriod.until).is_not(None),
+    )
+    found = select(Recipe).where(
+        Recipe.merchant_id == merchant_id, col(Recipe.enabled), col(Recipe.deleted_at).is_(None), asks
+    )
+    recipes = session.exec(found.order_by(col(Recipe.id)).limit(MOST_OFFERS)).all()
+    told = [(recipe, _waiting(session, recipe)) for recipe in recipes]
+    return [(recipe, kept) for recipe, kept in told if kept.is_offered]
+
+
+def _waiting(session: Session, recipe: Recipe) -> KeptEvents:
+    counted = [
+        (count_kept(session, recipe, period, most=MOST_COUNTED), period.since)
+        for period in session.exec(_offered(recipe)).all()
+    ]
+    count = sum(each for each, _ in counted)
+    return KeptEvents(
+        min(count, MOST_COUNTED),
+        count > MOST_COUNTED,
+        since=next((since for each, since in counted if each), None),
+        is_off=not recipe.enabled,
     )
 
 
@@ -114,12 +144,5 @@ def _decide(session: Session, merchant_id: int, recipe_id: int, kept: Kept, now:
 
 
 def _offered(recipe: Recipe) -> Any:
-    return (
-        select(OffPeriod)
-        .where(
-            OffPeriod.recipe_id == recipe.id,
-            OffPeriod.kept == Kept.OFFERED,
-            col(OffPeriod.until).is_not(None),
-        )
-        .order_by(col(OffPeriod.since))
-    )
+    offered = select(OffPeriod).where(OffPeriod.recipe_id == recipe.id, OffPeriod.kept == Kept.OFFERED)
+    return offered.order_by(col(OffPeriod.since))

@@ -110,4 +110,6 @@ def _doubt_since(session: Session, run: Run) -> datetime | None:
     last = session.execute(tried.order_by(col(Attempt.id).desc()).limit(1)).first()
     if last is None or last[0] == AttemptResult.INTERRUPTED:
         return None
-    return last[1] + timedelta(milliseconds=last[2])
+    began, milliseconds = last.started_at, last.milliseconds
+    ended: datetime = began + timedelta(milliseconds=milliseconds)
+    return ended

@@ -1,5 +1,6 @@
 """From a terminal: what came while a recipe was off, and stores that are suspended."""
 
+import json
 from datetime import timedelta
 
 from sqlmodel import select
@@ -21,8 +22,17 @@ def test_what_came_while_a_recipe_was_off_is_told_and_run(reviews: Terminal) -> 
         cookbook.disable(session, recipe.merchant_id, recipe.id or 0, earlier)
         endpoint = session.exec(select(Endpoint)).one()
         add_event(session, session.get_one(Merchant, recipe.merchant_id), endpoint, later)
+    asked = "1 event came since this is off: switch it on, and you are asked whether to run it.\n"
+    assert reviews.do("recipe", "kept", POST_REVIEW) == asked
+    assert "Kept while" not in reviews("status").stdout
     assert "1 event came while this was off: run it? See pocketwire" in reviews.do("recipe", "enable", POST_REVIEW)
     assert reviews.do("recipe", "kept", POST_REVIEW) == "1 event came while this was off: run it?\n"
+    said = reviews("status").stdout
+    assert "“Post reviews to Slack”: 1 event came while this was off: run it?" in said
+    assert f"  pocketwire recipe kept {POST_REVIEW}\n" in said
+    assert json.loads(reviews("status", "--json").stdout)["kept"] == [
+        {"recipe": POST_REVIEW, "count": 1, "is_more": False}
+    ]
     assert "in the order in which they came" in reviews.do("recipe", "kept", POST_REVIEW, "--run")
     assert "is being run" in reviews.do("recipe", "kept", POST_REVIEW)
     assert "any more" in reviews.refused("recipe", "kept", POST_REVIEW, "--leave")

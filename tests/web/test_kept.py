@@ -55,6 +55,22 @@ def test_switching_on_leads_to_the_offer(engine: Engine, owner: Browser, off: st
     assert [later in owner.get(f"/runs/{number}").text for number in (1, 2, 3)] == [False, True, True]
 
 
+def test_home_and_the_shelf_tell_of_the_offer(owner: Browser, off: str) -> None:
+    """With a link, until it is decided; while the recipe is off its own page says what waits, and asks nothing."""
+    assert "2 events came since this is off: switch it on, and you are asked" in owner.get(off).text
+    assert "Run them" not in owner.get(off).text
+    for page in ("/", "/recipes"):
+        assert "events came" not in owner.get(page).text
+    owner.post(f"{off}/switch", {"on": "yes"})
+    for page in ("/", "/recipes"):
+        said = owner.get(page).text
+        assert OFFER in said
+        assert f'href="{off}"' in said
+    _say(owner, off, "leave")
+    for page in ("/", "/recipes"):
+        assert OFFER not in owner.get(page).text
+
+
 def test_the_script_is_told_that_there_is_a_question(owner: Browser, off: str) -> None:
     said = owner.post(f"{off}/switch", {"on": "yes"}, Accept="application/json").json
     assert said is not None

@@ -1,6 +1,7 @@
 """Activity: what came in and what was done about it, the newest first."""
 
 import json
+from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -73,7 +74,7 @@ def runs() -> ResponseReturnValue:
     )
 
 
-def _narrowed() -> dict[str, str]:
+def _narrowed() -> dict[str, Any]:
     """What the page's runs are narrowed down to, as its address says it."""
     return {name: request.args[name] for name in ("show", "recipe", "connection") if name in request.args}
 

@@ -48,6 +48,7 @@ def home() -> ResponseReturnValue:
         items = ledger.needs_attention(session, merchant_id(), site().now())
         latest = ledger.events_page(session, merchant_id(), limit=LATEST).items
         steps = _first_steps(session, entries)
+        offers = cookbook.offers(session, merchant_id())
     is_starting = not all(step.is_done for step in steps)
     if is_starting:
         # The first step says it already.
@@ -58,6 +59,7 @@ def home() -> ResponseReturnValue:
         steps=steps if is_starting else [],
         items=items,
         fix=_fix,
+        offers=offers,
         counted=counted,
         latest=latest,
     )

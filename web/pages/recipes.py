@@ -30,6 +30,7 @@ def shelf() -> ResponseReturnValue:
     with reading(site().engine) as session:
         groups = cookbook.shelf(session, merchant_id())
         unsaved = cookbook.unsaved_recipes(session, merchant_id(), _who().id)
+        offers = cookbook.offers(session, merchant_id())
     shown = []
     for group in groups:
         mine = [entry for entry in group.entries if entry.recipe_id and (entry.enabled or not only_on)]
@@ -45,6 +46,7 @@ def shelf() -> ResponseReturnValue:
         only_on=only_on,
         unsaved=[(title, _page_of(recipe)) for recipe, title in unsaved],
         is_used=any(mine for _, mine, _ in shown),
+        kept={recipe.id: kept for recipe, kept in offers},
     )
 
 
