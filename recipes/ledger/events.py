@@ -17,6 +17,7 @@ from recipes.events.reading import read
 from recipes.ledger.leaving import event_is_left
 from recipes.ledger.pages import Page, page_size
 from recipes.ledger.runs import RunLine, runs_of_event
+from recipes.ledger.untouched import why_untouched
 from recipes.mapping import as_text
 from recipes.models import OPEN_STATES, Event, Run, RunState, Standing
 
@@ -99,7 +100,8 @@ def events_page(
     # Their numbers first: an index answers for them, also where a part of an address is looked for in all of a store's.
     events = list(session.exec(select(Event).where(col(Event.id).in_(found)).order_by(newest_first)))
     states = _states(session, [event.id or 0 for event in events[:limit]])
-    lines = [_line(event, states.get(event.id or 0, Counter())) for event in events[:limit]]
+    why = why_untouched(session, merchant_id, [event for event in events[:limit] if event.id not in states])
+    lines = [_line(event, _outcome(event, states, why)) for event in events[:limit]]
     return Page(lines, lines[-1].id if len(events) > limit else None)
 
 
@@ -111,8 +113,9 @@ def event_detail(session: Session, merchant_id: int, event_id: int) -> EventDeta
     payload = payload_of(event)
     known = event_type(event.type)
     runs = runs_of_event(session, merchant_id, event_id)
+    states = {event_id: Counter(run.state for run in runs)} if runs else {}
     return EventDetail(
-        line=_line(event, Counter(run.state for run in runs)),
+        line=_line(event, _outcome(event, states, {} if runs else why_untouched(session, merchant_id, [event]))),
         sentence=known.sentence if known else "An event that this version does not know.",
         facts=_facts(event, payload),
         payload=None if payload is None else without_private(payload),
@@ -173,7 +176,7 @@ def _states(session: Session, event_ids: Sequence[int]) -> Mapping[int, Counter[
     return states
 
 
-def _line(event: Event, states: Counter[str]) -> EventLine:
+def _line(event: Event, outcome: str) -> EventLine:
     known = event_type(event.type)
     return EventLine(
         id=event.id or 0,
@@ -185,16 +188,17 @@ def _line(event: Event, states: Counter[str]) -> EventLine:
         subject=event.subject,
         occurred_at=event.occurred_at,
         received_at=event.received_at,
-        outcome=_outcome(event, states),
+        outcome=outcome,
     )
 
 
-def _outcome(event: Event, states: Counter[str]) -> str:
-    """What came of an event, the part that needs the merchant first."""
+def _outcome(event: Event, counted: Mapping[int, Counter[str]], why: Mapping[int, str]) -> str:
+    """What came of an event, the part that needs the merchant first. why: of those without runs, why they have none."""
     if event.standing != Standing.READY:
         return event.standing_reason
-    if not states:
-        return "About to be looked at." if event.fanned_out_at is None else "No recipe is on for this."
+    if event.id not in counted:
+        return why[event.id or 0]
+    states = counted[event.id]
     held, under_way = states[RunState.HELD], sum(states[state] for state in OPEN_STATES) - states[RunState.HELD]
     parts = [
         (states[RunState.FAILED], "failed"),

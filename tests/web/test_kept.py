@@ -9,7 +9,7 @@ from sqlmodel import select
 from recipes import cookbook
 from recipes import engine as runs
 from recipes.db import reading, transaction
-from recipes.models import Endpoint, Kept, Merchant, OffPeriod
+from recipes.models import Endpoint, Event, Kept, Merchant, OffPeriod
 from tests.conftest import NOW
 from tests.web.browser import Browser
 from tests.web.conftest import World, add_event
@@ -55,6 +55,20 @@ def test_switching_on_leads_to_the_offer(engine: Engine, owner: Browser, off: st
     assert [later in owner.get(f"/runs/{number}").text for number in (1, 2, 3)] == [False, True, True]
 
 
+def test_an_event_says_that_its_recipe_was_off(owner: Browser, off: str, world: World) -> None:
+    """Not that none is: what to do about it, and then what was said of it; on its page and in the list."""
+    event = f"/activity/events/{world.event_id + 1}"
+    offered = "It came while “Post reviews to Slack” was off: "
+    assert f"{offered}switch it on, and you are asked." in owner.get(event).text
+    owner.post(f"{off}/switch", {"on": "yes"})
+    assert f"{offered}the recipe&#39;s page asks whether to run it." in owner.get(event).text
+    _say(owner, off, "leave")
+    for page in (event, "/activity"):
+        said = owner.get(page).text
+        assert "You left it as it is: “Post reviews to Slack” was off." in said
+        assert "No recipe is on for this." not in said
+
+
 def test_home_and_the_shelf_tell_of_the_offer(owner: Browser, off: str) -> None:
     """With a link, until it is decided; while the recipe is off its own page says what waits, and asks nothing."""
     assert "2 events came since this is off: switch it on, and you are asked" in owner.get(off).text
@@ -92,10 +106,14 @@ def test_a_strangers_word_counts_for_nothing(engine: Engine, owner: Browser, str
     assert _decided(engine) == []
 
 
-def test_every_page_of_a_suspended_store_says_so(engine: Engine, owner: Browser, world: World) -> None:
-    """And Home does not say that all is well."""
+def test_every_page_of_a_suspended_store_says_so(engine: Engine, owner: Browser, world: World, off: str) -> None:
+    """And Home does not say that all is well, nor an event that it is about to be looked at."""
     with transaction(engine) as session:
         runs.suspend(session, world.merchant_id, now=NOW)
+        session.get_one(Event, world.event_id + 1).fanned_out_at = None
+    page = owner.get(f"/activity/events/{world.event_id + 1}").text
+    assert "Kept: the store is suspended. Once it is resumed, this runs in its turn." in page
+    assert "Reload this page" not in page
     for page in ("/", "/recipes", "/activity"):
         assert "This store is suspended: what comes in is kept" in owner.get(page).text
     assert "Nothing runs while the store is suspended." in owner.get("/").text
