@@ -54,6 +54,7 @@ def _show(counted: ledger.Counters, recipes_on: int) -> None:
         ("Events, 7 days", counted.events),
         ("Done", counted.done),
         ("Skipped by conditions", counted.skipped),
+        ("Left out", counted.left_out),
         ("Under way", counted.under_way),
         ("Being tried again", counted.retrying),
         ("Failed", counted.failed),

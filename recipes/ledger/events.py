@@ -196,9 +196,9 @@ def _outcome(event: Event, counted: Mapping[int, Counter[str]], why: Mapping[int
     """What came of an event, the part that needs the merchant first. why: of those without runs, why they have none."""
     if event.standing != Standing.READY:
         return event.standing_reason
-    if event.id not in counted:
+    states = counted.get(event.id or 0)
+    if not states:
         return why[event.id or 0]
-    states = counted[event.id]
     held, under_way = states[RunState.HELD], sum(states[state] for state in OPEN_STATES) - states[RunState.HELD]
     parts = [
         (states[RunState.FAILED], "failed"),

@@ -210,6 +210,7 @@ def test_counters_are_of_the_last_seven_days(busy: Kitchen) -> None:
         now = ledger.counters(session, busy.endpoint.merchant_id, busy.now)
         later = ledger.counters(session, busy.endpoint.merchant_id, busy.now + timedelta(days=8))
     assert (now.events, now.done, now.failed, now.under_way, now.skipped, now.unsure) == (3, 1, 1, 1, 0, 0)
+    assert now.left_out == 0
     assert (later.events, later.done, later.failed) == (0, 0, 0)
 
 

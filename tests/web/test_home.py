@@ -6,7 +6,7 @@ from sqlalchemy import Engine
 
 from recipes import engine as runs
 from recipes.db import transaction
-from recipes.models import Endpoint, Event, Merchant, Run, RunState
+from recipes.models import Attempt, AttemptResult, Endpoint, Event, Merchant, Run, RunState
 from tests.conftest import NOW
 from tests.web.browser import Browser
 from tests.web.conftest import World, add_event
@@ -54,6 +54,24 @@ def test_all_is_well(engine: Engine, owner: Browser, world: World) -> None:
     page = owner.get("/").text
     assert "Your recipe works." in page
     assert "1 event in the last 7 days." in page
+
+
+def test_what_failed_and_what_needs_a_word_are_counted_apart(engine: Engine, owner: Browser, world: World) -> None:
+    """As `pocketwire status` does; skipped by its conditions is only what was."""
+    with transaction(engine) as session:
+        run = session.get_one(Run, world.run_id)
+        for again, state in enumerate((RunState.SUCCEEDED, RunState.UNSURE, RunState.SKIPPED, RunState.SKIPPED), 1):
+            session.add(Run(**run.model_dump(exclude={"id"}) | {"again": again, "state": state}))
+        session.flush()
+        session.add(
+            Attempt(
+                run_id=run.id + 4 if run.id else 0, step=0, number=1, started_at=NOW, milliseconds=0,
+                result=AttemptResult.SKIPPED, outcome="Nothing was taken.", request={},
+            )
+        )  # fmt: skip
+    page = owner.get("/").text
+    for words in ("Failed", "Need your word", "Skipped by conditions", "Left out"):
+        assert f"<div><dt>{words}</dt><dd>1</dd></div>" in page
 
 
 def test_a_run_that_is_tried_again_is_said(engine: Engine, owner: Browser, world: World) -> None:

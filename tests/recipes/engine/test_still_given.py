@@ -7,7 +7,8 @@ import pytest
 from sqlmodel import col, select
 
 from recipes import engine as runs
-from recipes.db import transaction
+from recipes import ledger
+from recipes.db import reading, transaction
 from recipes.models import Connection, IdentityMemory, Origin, Recipe, RunState
 from tests.conftest import both_databases
 from tests.integrations.vendor import Vendor, answer
@@ -78,6 +79,9 @@ def test_a_change_of_plan_takes_nothing(kitchen: Kitchen, mailchimp: Vendor) -> 
     kitchen.work()
     said = "The buyer also has a subscription, since 25 July, that gives the same. Nothing was taken."
     assert last(kitchen) == (RunState.SKIPPED, said)
+    with reading(kitchen.engine) as session:
+        counted = ledger.counters(session, kitchen.endpoint.merchant_id, kitchen.now)
+    assert (counted.left_out, counted.skipped) == (1, 0)
     assert tags(mailchimp) == [("member", True)] * 2
     deliver(kitchen, DELETED, "new", "another offer")
     kitchen.work()
