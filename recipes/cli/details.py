@@ -35,7 +35,8 @@ def run(work: Workplace, run_id: int, as_json: bool, merchant: str | None) -> No
     of = f" of {line.subject}" if line.subject else ""
     click.echo(harmless(f"Run {line.id} of “{line.recipe_title}”: {line.state_words}."))
     click.echo(harmless(f"For event {line.event_id}, {line.event_type}{of}, {moment(line.created_at)}."))
-    for sentence in (line.outcome, f"Next try: {moment(line.due_at)}." if line.due_at else "", *_requests(line)):
+    rest = f"{detail.rest.sentence} It goes on at {moment(detail.rest.until)} at the latest." if detail.rest else ""
+    for sentence in (line.outcome, rest, f"Next try: {moment(line.due_at)}." if line.due_at else "", *_requests(line)):
         if sentence:
             click.echo(harmless(sentence))
     for number, step in enumerate(detail.steps):

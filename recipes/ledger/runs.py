@@ -1,5 +1,6 @@
 """Pages of runs, and one run with its attempts, in plain words."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,7 +15,7 @@ from recipes import engine
 from recipes.definition import Step, readable
 from recipes.events import event_type
 from recipes.ledger.pages import Page, page_size
-from recipes.ledger.queueing import Ahead, runs_ahead
+from recipes.ledger.queueing import Ahead, Rest, rest_of, runs_ahead
 from recipes.models import (
     Attempt,
     AttemptResult,
@@ -133,13 +134,15 @@ class AttemptLine:
 class RunDetail:
     """A run with its steps and its attempts, the latest attempt last.
 
-    was_kept: its event came while the recipe was off, and the merchant had it run later. course: goes along with
-    "run again", so that it is done for the run as it was seen.
+    rest: what keeps it from being begun, if its service asked for that. was_kept: its event came while the recipe was
+    off, and the merchant had it run later. course: goes along with "run again", so that it is done for the run as it
+    was seen.
     """
 
     line: RunLine
     steps: Sequence[StepLine]
     attempts: Sequence[AttemptLine]
+    rest: Rest | None
     was_kept: bool
     course: str
 
@@ -189,7 +192,8 @@ def run_detail(session: Session, merchant_id: int, run_id: int) -> RunDetail | N
     return RunDetail(
         line=line,
         steps=[_step(run, line.state_words, number, step, last.get(number)) for number, step in enumerate(steps)],
-        attempts=[_attempt(attempt) for attempt in tried],
+        attempts=_attempts(tried),
+        rest=rest_of(session, run),
         was_kept=_was_kept(session, run),
         course=engine.course(session, run),
     )
@@ -296,11 +300,21 @@ def titles(step: Step) -> tuple[str, str]:
         return step.app, step.action
 
 
-def _attempt(attempt: Attempt) -> AttemptLine:
+def _attempts(tried: Sequence[Attempt]) -> list[AttemptLine]:
+    """Numbered as a person counts: their own numbers tell the place in the schedule, which may begin anew."""
+    counted: Counter[int] = Counter()
+    lines = []
+    for attempt in tried:
+        counted[attempt.step] += 1
+        lines.append(_attempt(attempt, counted[attempt.step]))
+    return lines
+
+
+def _attempt(attempt: Attempt, number: int) -> AttemptLine:
     return AttemptLine(
         id=attempt.id or 0,
         step=attempt.step,
-        number=attempt.number,
+        number=number,
         started_at=attempt.started_at,
         milliseconds=attempt.milliseconds,
         result=attempt.result,

@@ -12,7 +12,7 @@ from sqlmodel import func, select
 from recipes import engine as runs
 from recipes import ledger
 from recipes.db import reading, transaction
-from recipes.models import Endpoint, Event, LedgerRow, Merchant, Run, RunState, Standing
+from recipes.models import Attempt, Endpoint, Event, LedgerRow, Merchant, Run, RunState, Standing
 from tests.conftest import NOW
 from tests.web.browser import Browser
 from tests.web.conftest import World, add_event
@@ -134,6 +134,23 @@ def test_a_run_that_goes_again_does_not_say_what_went_wrong_before(
     assert page.count("This channel is gone") == 1
     assert "It is being done." in page
     assert "This channel is gone" not in owner.get("/activity/runs").text
+
+
+def test_a_run_that_its_service_keeps_waiting_says_until_when(engine: Engine, owner: Browser, world: World) -> None:
+    """Though it was another one of the connection that the service turned away."""
+    with transaction(engine) as session:
+        first = session.get_one(Run, world.run_id)
+        second = Run(**first.model_dump(exclude={"id"}) | {"again": 1, "state": RunState.QUEUED, "lane": "another"})
+        session.add(second)
+        first.state, first.attempt, first.due_at = RunState.WAITING, 1, NOW + timedelta(minutes=4)
+        attempt = session.exec(select(Attempt)).one()
+        attempt.result, attempt.status, attempt.outcome = "temporary", 429, "Slack asked us to slow down."
+        session.flush()
+        number = second.id
+    page = owner.get(f"/runs/{number}").text
+    assert "Slack asked us to slow down. It goes on by itself, at the latest" in page
+    assert "in 4 min" in page
+    assert "It is about to be done" not in page
 
 
 def test_a_run_behind_another_links_to_it(engine: Engine, owner: Browser, world: World) -> None:
