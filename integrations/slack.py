@@ -31,8 +31,9 @@ class Credentials(Form):
     bot_token: SecretStr = secret(
         "Bot token",
         pattern=r"xoxb-[A-Za-z0-9-]{10,}",
-        pattern_help="has to be a Bot User OAuth Token, which starts with xoxb-",
-        help="Starts with xoxb-.",
+        pattern_help="has to be a whole Bot User OAuth Token, which starts with xoxb- and is some 55 characters long: "
+        "copy it from OAuth & Permissions, in your app's settings at api.slack.com/apps",
+        help="Under OAuth & Permissions, in your app's settings. Starts with xoxb-, some 55 characters.",
     )
 
 

@@ -234,10 +234,14 @@ def test_a_proxy_from_the_environment_is_used(
     assert seen == ["http://slack.example/api/auth.test"]
 
 
-@pytest.mark.parametrize("token", ["xoxp-123456789012-abc", "xoxb-short", f"{TOKEN} x", f"https://slack.com/{TOKEN}"])
+@pytest.mark.parametrize(
+    "token", ["xoxp-123456789012-abc", "xoxb-short", "xoxb-123-456", f"{TOKEN} x", f"https://slack.com/{TOKEN}"]
+)
 def test_only_a_bot_token_is_taken(token: str) -> None:
     """A user's token would post in a person's name."""
-    with pytest.raises(FormError, match="starts with xoxb-") as caught:
+    with pytest.raises(
+        FormError, match="starts with xoxb- and is some 55 characters long: copy it from OAuth"
+    ) as caught:
         validate(Credentials, {"bot_token": token})
     assert token not in str(caught.value)
 
