@@ -88,12 +88,15 @@ def add(
 def change(session: Session, vault: Vault, connection: Connection, values: Mapping[str, Any], now: datetime) -> int:
     """Reconnects with new credentials; how many runs waited and now go on, in their order.
 
-    A secret left blank stays as it was. Raises kit.FormError.
+    A secret left blank stays as it was. Where nothing is new nothing is done: a pause is for a check to end. Raises
+    kit.FormError.
     """
     declared = integration(connection.app)
     kept = _kept_secrets(vault, connection)
     given = {name: value for name, value in values.items() if not (name in kept and _is_blank(value))}
     form = kit.validate(declared.credentials, {**kept, **given})
+    if _plain(form) == _opened(vault, connection):
+        return 0
     _seal(vault, connection, form)
     connection.revision += 1
     connection.account = ""
@@ -229,11 +232,14 @@ def _checked(form: type[kit.Form], values: Mapping[str, Any], problems: dict[str
 
 
 def _seal(vault: Vault, connection: Connection, form: kit.Form) -> None:
-    plain = {
+    connection.credentials = vault.seal(json.dumps(_plain(form)), _place(connection))
+
+
+def _plain(form: kit.Form) -> dict[str, Any]:
+    return {
         name: value.get_secret_value() if isinstance(value, SecretStr) else value
         for name, value in form.model_dump().items()
     }
-    connection.credentials = vault.seal(json.dumps(plain), _place(connection))
 
 
 def _open(vault: Vault, connection: Connection) -> dict[str, Any]:

@@ -62,8 +62,13 @@ def change(work: Workplace, name: str, values: Sequence[str], files: Sequence[st
     given = read_credentials(app, values, files)
     with transaction(work.engine) as session:
         found = find_connection(session, owner, name)
-        values_now = {**connections.shown_values(work.vault, found), **given}
+        values_now, before = {**connections.shown_values(work.vault, found), **given}, found.revision
         released = connections.change(session, work.vault, found, values_now, work.now())
+    if found.revision == before:
+        click.echo(
+            f"{found.name} stays as it is: nothing new was given. Try it: pocketwire connection check {found.id}"
+        )
+        return
     waited = f" Runs that waited and now go on: {released}." if released else ""
     click.echo(f"{found.name} is changed.{waited}")
 
@@ -137,4 +142,6 @@ def remove(work: Workplace, name: str, merchant: str | None) -> None:
 def _state(connection: Connection) -> str:
     if connection.state == ConnectionState.PAUSED:
         return f"paused: {connection.paused_reason}"
+    if connections.needs_no_credentials(connection.app):
+        return "built in, needs nothing"
     return connection.account or "not checked yet"

@@ -207,7 +207,7 @@ def test_a_refusal_of_credentials_that_were_changed_meanwhile_pauses_nothing(
         with transaction(engine) as session:
             there = connections.get(session, mine, number(connection))
             assert there is not None
-            connections.change(session, vault, there, {}, NOW)
+            connections.change(session, vault, there, {"bot_token": TOKEN + "-new"}, NOW)
         return answer({"ok": False, "error": "invalid_auth"})
 
     slack.answers["POST /auth.test"] = refuse  # type: ignore[assignment]

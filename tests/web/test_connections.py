@@ -122,6 +122,25 @@ def test_a_check_that_could_not_be_made_changes_nothing(
         assert session.get_one(Connection, world.connection_id).state == ConnectionState.ACTIVE
 
 
+def test_reconnecting_with_nothing_new_ends_no_pause_by_itself(
+    engine: Engine, owner: Browser, world: World, slack: StandIn
+) -> None:
+    """Only the service can tell that what it refused works again, and it has trouble of its own."""
+    with transaction(engine) as session:
+        runs.hold(session, world.connection_id, reason="Slack does not accept our token.", now=NOW)
+    slack.refuses = "service_unavailable"
+    for token in ("", SLACK_TOKEN):
+        owner.post(f"/connections/{world.connection_id}", {"bot_token": token})
+        assert "Slack could not be checked just now." in (page := owner.get("/connections").text)
+        assert "It stays paused until then." in page
+    with reading(engine) as session:
+        assert session.get_one(Connection, world.connection_id).state == ConnectionState.PAUSED
+    slack.refuses = ""
+    owner.post(f"/connections/{world.connection_id}", {"bot_token": ""})
+    with reading(engine) as session:
+        assert session.get_one(Connection, world.connection_id).state == ConnectionState.ACTIVE
+
+
 def test_a_connection_in_use_is_not_removed(engine: Engine, owner: Browser, world: World) -> None:
     """The page says what needs it; once that is off it goes, credentials and all."""
     owner.post(f"/connections/{world.connection_id}/remove")

@@ -12,7 +12,7 @@ from integrations import INTEGRATIONS, integration, kit
 from integrations.errors import ActionError, Temporary, Unauthorized, Unsure
 from recipes import connections, ledger
 from recipes.db import reading, transaction
-from recipes.models import Connection
+from recipes.models import Connection, ConnectionState
 from web.display import needs_credentials
 from web.forms import entered, fields_of
 from web.site import merchant_id, site
@@ -105,7 +105,9 @@ def _check(connection: Connection) -> None:
     except Unauthorized as error:
         flash(f"{connection.name} does not work. {error.sentence}", "error")
     except (Temporary, Unsure) as error:
-        flash(f"{connection.name} could not be checked just now. {error.sentence} Try again in a while.", "warning")
+        stays = " It stays paused until then." if _find(connection.id or 0).state == ConnectionState.PAUSED else ""
+        said = f"{connection.name} could not be checked just now. {error.sentence} Try again in a while.{stays}"
+        flash(said, "warning")
     except ActionError as error:
         flash(f"{connection.name} does not work yet. {error.sentence}", "warning")
     else:
