@@ -35,11 +35,21 @@ class CannotMove(Refusal):
     """The move cannot be begun, or cannot go on. The text is a sentence with what to do."""
 
 
+# Of what may stand after an address's question mark, what is no secret: libpq's "Parameter Key Words".
+_PARAMETERS = {
+    "application_name", "channel_binding", "client_encoding", "connect_timeout", "gssencmode", "host", "hostaddr",
+    "keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval", "load_balance_hosts", "options",
+    "passfile", "port", "service", "sslcert", "sslcrl", "sslkey", "sslmode", "sslnegotiation", "sslrootcert",
+    "target_session_attrs", "tcp_user_timeout",
+}  # fmt: skip
+
+
 def shown(url: str) -> str:
     """An address without what is secret in it."""
     address = make_url(url)
+    query = {name: value for name, value in address.query.items() if name in _PARAMETERS}
     return URL.create(
-        "postgresql", address.username, None, address.host, address.port, address.database
+        "postgresql", address.username, None, address.host, address.port, address.database, query
     ).render_as_string()
 
 

@@ -25,6 +25,7 @@ from recipes.db import open_database, reading, transaction
 from recipes.mail import Mailer
 from recipes.migrations import migrate
 from recipes.models import Merchant, Run, RunState
+from recipes.moving import shown
 from recipes.settings import Settings
 from recipes.spool import Spool
 from recipes.vault import Vault
@@ -61,6 +62,12 @@ def _refused(settings: Settings, *words: str, code: int = 2) -> str:
 
 def _hash(settings: Settings) -> str:
     return hashlib.sha256((settings.data_dir / "pocketwire.db").read_bytes()).hexdigest()
+
+
+def test_the_address_is_shown_so_that_it_can_be_used() -> None:
+    """With its parameters, and without what is secret in it."""
+    given = "postgresql://ann:s3cret@db.example:5433/wire?sslmode=verify-full&sslpassword=s3cret"
+    assert shown(given) == "postgresql://ann@db.example:5433/wire?sslmode=verify-full"
 
 
 def test_everything_is_there_afterwards(settings: Settings, kitchen: Kitchen, target: Engine, url: str) -> None:
