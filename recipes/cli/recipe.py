@@ -76,9 +76,6 @@ def enable(work: Workplace, name: str, choices: Choices, dry_run: bool, merchant
     """
     owner = work.merchant_id(merchant)
     draft = _set_up(work, owner, name, choices)
-    if dry_run:
-        _show_preview(work, owner, draft)
-        return
     with transaction(work.engine) as session:
         saved = (
             cookbook.save(session, work.vault, owner, draft, by=SAVED_BY, now=work.now())
@@ -86,6 +83,11 @@ def enable(work: Workplace, name: str, choices: Choices, dry_run: bool, merchant
             else None
         )
         on = cookbook.enable(session, owner, (saved.id if saved else draft.recipe_id) or 0, work.now())
+        if dry_run:
+            session.rollback()
+    if dry_run:
+        _show_preview(work, owner, draft)
+        return
     click.echo(f"{on.title}: on ({on.name}).")
     with reading(work.engine) as session:
         kept = cookbook.kept_events(session, owner, on.id or 0, work.now())
@@ -109,11 +111,13 @@ def save(work: Workplace, name: str, choices: Choices, dry_run: bool, merchant: 
     """
     owner = work.merchant_id(merchant)
     draft = _set_up(work, owner, name, choices)
+    with transaction(work.engine) as session:
+        saved = cookbook.save(session, work.vault, owner, draft, by=SAVED_BY, now=work.now())
+        if dry_run:
+            session.rollback()
     if dry_run:
         _show_preview(work, owner, draft)
         return
-    with transaction(work.engine) as session:
-        saved = cookbook.save(session, work.vault, owner, draft, by=SAVED_BY, now=work.now())
     click.echo(f"{saved.title}: saved, and {'on' if saved.enabled else 'off'} ({saved.name}).")
 
 

@@ -15,8 +15,10 @@ from recipes.events import EVENT_TYPES, event_type
 from recipes.models import Mode
 from recipes.pocketsflow.sending import compact, deliver, fresh
 
+_EVENTS = [each.name for each in EVENT_TYPES]
 
-@click.command()
+
+@click.command(epilog=f"Events: {', '.join(_EVENTS)}.")
 @click.argument("event")
 @click.option("--payload", metavar="FILE", help="Send this JSON instead of the sample; - is standard input.")
 @click.option("--to", metavar="URL", help="Send it there; else to this installation's own delivery address.")
@@ -80,8 +82,8 @@ def _body(event: str, payload: str | None, as_is: bool) -> bytes:
         return compact(given)
     known = event_type(event)
     if known is None:
-        close = get_close_matches(event, [each.name for each in EVENT_TYPES], n=3, cutoff=0.5)
-        hint = f" Did you mean {' or '.join(close)}?" if close else ""
+        close = get_close_matches(event, _EVENTS, n=3, cutoff=0.5)
+        hint = f" Did you mean {' or '.join(close)}?" if close else f" There are: {', '.join(_EVENTS)}."
         raise Refused(f"There is no sample for an event called {event}.{hint}")
     sample = known.sample()
     return compact(sample if as_is else fresh(known.name, sample))

@@ -247,6 +247,31 @@ def test_a_recipe_can_be_tried_without_changing_anything(reviews: Terminal) -> N
     assert all(entry["recipe_id"] is None for entry in reviews.json("recipe", "list"))
 
 
+def test_what_there_is_to_send_is_listed(terminal: Terminal) -> None:
+    """By the help, and where nothing sounds like what was asked for."""
+    for said in (terminal.do("send", "--help"), terminal.refused("send", "nonsense")):
+        assert "order.completed" in said
+        assert "review.created" in said
+    assert "Did you mean order.completed" in terminal.refused("send", "order.complete")
+
+
+def test_a_connection_that_needs_nothing_needs_no_check(reviews: Terminal) -> None:
+    """One to a service does, and reconnecting with nothing new is no reconnecting."""
+    reviews.do("connection", "add", "ledger")
+    listed = {line.split()[1]: line for line in reviews.do("connection", "list").splitlines()}
+    assert "built in, needs nothing" in listed["ledger"]
+    assert "not checked yet" in listed["slack"]
+    assert "stays as it is: nothing new was given" in reviews.do("connection", "change", "slack")
+
+
+def test_trying_refuses_what_switching_on_refuses(reviews: Terminal) -> None:
+    """In the same words: whoever tries first is not surprised then."""
+    for command in ("enable", "save"):
+        line = ("recipe", command, POST_REVIEW, "--set", "text=Hi {{ buyer.email")
+        assert reviews.refused(*line, "--dry-run") == reviews.refused(*line)
+    assert "Channel is missing" in reviews.refused("recipe", "enable", POST_REVIEW, "--dry-run")
+
+
 def test_conditions_and_a_second_recipe_of_the_kind(reviews: Terminal) -> None:
     reviews.do("recipe", "enable", POST_REVIEW, "--set", "channel=#reviews")
     reviews.do(
