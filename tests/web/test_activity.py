@@ -33,6 +33,14 @@ def test_events_are_listed_and_narrowed_down(owner: Browser, world: World) -> No
     assert "Nothing like that" in owner.get("/activity?buyer=da@example.com").text
 
 
+def test_no_dot_stands_alone_at_the_end_of_a_line(owner: Browser, world: World) -> None:
+    """On a phone a long address goes to the next line, and takes the dot before it along."""
+    for page in ("/activity", "/activity/runs", f"/runs/{world.run_id}"):
+        said = owner.get(page).text.partition("<main")[2]
+        assert "·&nbsp;" in said
+        assert "· " not in said
+
+
 def test_older_events_are_a_page_away(
     engine: Engine, merchant: Merchant, endpoint: Endpoint, owner: Browser, world: World
 ) -> None:
