@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Engine
 from sqlmodel import Session
 
+from integrations.deadline import TIMEOUTS
 from recipes import engine as runs
 from recipes.db import UNAVAILABLE, reading, transaction
 from recipes.rows import MerchantRows
@@ -76,6 +77,7 @@ class Dispatcher(ABC):
         self._unwritten: deque[runs.Performed] = deque()
         self._look = threading.Event()
         self._stopping = threading.Event()
+        self._has_said = False
 
     def wake(self) -> None:
         """Tells the dispatching thread that there is something to do."""
@@ -131,7 +133,22 @@ class Dispatcher(ABC):
 
     def _is_done(self) -> bool:
         """Whether it was told to stop, and nothing is under way any more that could be settled."""
-        return self._stopping.is_set() and len(self._under_way) == len(self._unwritten)
+        if not self._stopping.is_set():
+            return False
+        self._say_what_is_left()
+        return len(self._under_way) == len(self._unwritten)
+
+    def _say_what_is_left(self) -> None:
+        """Once: whoever told it to stop sees for what it waits, and for how long."""
+        left = len(self._under_way) - len(self._unwritten) - len(self._came_back)
+        if self._has_said or left <= 0:
+            return
+        self._has_said = True
+        seconds = max(self._under_way.values()) + TIMEOUTS.total - self._monotonic()
+        calls, until = "1 call" if left == 1 else f"{left} calls", self._now() + timedelta(seconds=max(seconds, 0))
+        logger.info(
+            "stopping: %s under way may finish first, until %s at the latest", calls, f"{until.astimezone():%X}"
+        )
 
     def _turn_safely(self) -> bool:
         """Takes a turn; whether the database was there."""

@@ -107,6 +107,26 @@ def test_a_stopping_engine_settles_what_is_under_way(
     assert kitchen.states() == [RunState.SUCCEEDED]
 
 
+def test_a_stopping_engine_says_at_once_for_what_it_waits(
+    clock: EmbeddedClock, signs: Signs, slow_call: SlowCall, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, with how many calls and until when: whoever pressed Ctrl-C else sees nothing for half a minute."""
+    caplog.set_level("INFO")
+    thread = threading.Thread(target=clock.run, daemon=True)
+    thread.start()
+    clock.wake()
+    assert slow_call.begun.wait(10)
+    before = datetime.now(UTC)
+    clock.stop()
+    signs.wait_for(3)
+    [said] = [record.getMessage() for record in caplog.records if "stopping" in record.getMessage()]
+    slow_call.may_end.set()
+    thread.join(10)
+    assert said.startswith("stopping: 1 call under way may finish first, until ")
+    until = [f"{(before + timedelta(seconds=seconds)).astimezone():%X}" for seconds in range(20, 32)]
+    assert any(f"until {each} at the latest" in said for each in until)
+
+
 def test_the_sign_of_life_comes_from_the_thread_that_dispatches(clock: EmbeddedClock, signs: Signs) -> None:
     """Every second, though there is nothing to do; any other thread would go on while this one hangs."""
     thread = threading.Thread(target=clock.run, daemon=True)
