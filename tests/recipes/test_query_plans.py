@@ -15,7 +15,7 @@ from recipes.db import reading, transaction
 from recipes.engine import keeping
 from recipes.engine.undone import undone_since
 from recipes.ledger.waiting import stopped_since
-from recipes.models import Event, Recipe, Standing
+from recipes.models import Event, Recipe, Run, RunState, Standing
 from tests.conftest import NOW
 from tests.recipes.engine.kitchen import Kitchen, order, step
 
@@ -29,7 +29,8 @@ ASKED: dict[str, Callable[[Session, int, int], Any]] = {
     "release": lambda session, mine, number: runs.release(session, number, now=NOW),
     "what needs the merchant": lambda session, mine, number: ledger.needs_attention(session, mine, NOW),
     "what has gone quiet": lambda session, mine, number: _quiet(session, mine),
-    "counters": lambda session, mine, number: ledger.counters(session, mine, NOW),
+    "counters": lambda session, mine, number: _counted(session, mine),
+    "a run's page": lambda session, mine, number: _waiting(session, mine),
     "whether a recipe has done anything": lambda session, mine, number: ledger.has_succeeded(session, mine),
     "events": lambda session, mine, number: ledger.events_page(session, mine),
     "runs": lambda session, mine, number: ledger.runs_page(session, mine),
@@ -56,6 +57,20 @@ def _quiet(session: Session, mine: int) -> None:
     assert ledger.silences(session, mine, NOW + timedelta(days=90))
 
 
+def _counted(session: Session, mine: int) -> None:
+    """Also why a run was skipped."""
+    session.get_one(Run, 1).state = RunState.SKIPPED
+    session.flush()
+    assert ledger.counters(session, mine, NOW).skipped == 1
+
+
+def _waiting(session: Session, mine: int) -> None:
+    """A run that is queued, and may be kept waiting by what a service told another one."""
+    session.get_one(Run, 1).state = RunState.QUEUED
+    session.flush()
+    assert ledger.run_detail(session, mine, 1)
+
+
 def _kept(session: Session, mine: int) -> None:
     """Switched off, on again, told, and the first of it run."""
     recipe = session.get_one(Recipe, 1)
@@ -63,6 +78,7 @@ def _kept(session: Session, mine: int) -> None:
     keeping.begin(session, recipe, NOW)
     keeping.end(session, recipe, NOW + timedelta(days=1))
     assert cookbook.kept_events(session, mine, 1, NOW).count == 0
+    assert cookbook.offers(session, mine) == []
     cookbook.run_kept(session, mine, 1, NOW)
     runs.make_kept_runs(session, now=NOW)
 
@@ -205,5 +221,7 @@ def test_nor_does_the_claim_of_what_takes(kitchen: Kitchen, plans: list[str]) ->
 
 def _assert_none_reads_all(plans: list[str]) -> None:
     assert plans
-    whole = [plan for plan in plans if plan.startswith(("SCAN run", "SCAN event")) and " USING " not in plan]
+    whole = [
+        plan for plan in plans if plan.startswith(("SCAN run", "SCAN event", "SCAN attempt")) and " USING " not in plan
+    ]
     assert whole == []

@@ -7,9 +7,9 @@ from sqlalchemy import Engine
 from sqlmodel import col, select
 
 from recipes.db import reading, transaction
-from recipes.inbox import store
 from recipes.models import Connection, Endpoint, Event, Merchant, Recipe, Run, RunState
 from recipes.spool import Delivery
+from recipes.storing import store
 from tests.conftest import NOW
 from tests.web.browser import Browser
 from tests.web.conftest import World, add_event, add_run, number
