@@ -15,7 +15,16 @@ from recipes import engine as runs
 from recipes.clients import ClientCache
 from recipes.db import Lock, one_at_a_time, reading, transaction
 from recipes.definition import readable
-from recipes.models import OPEN_STATES, Connection, ConnectionState, Recipe, RecipeVersion, Run, among
+from recipes.models import (
+    DELAYED_STATES,
+    OPEN_STATES,
+    Connection,
+    ConnectionState,
+    Recipe,
+    RecipeVersion,
+    Run,
+    among,
+)
 from recipes.refusal import Refusal
 from recipes.settings import Settings
 from recipes.vault import CannotOpen, Place, Vault
@@ -122,9 +131,12 @@ def remove(session: Session, merchant_id: int, connection_id: int) -> bool:
     if users:
         titles = ", ".join(f"“{recipe.title}”" for recipe in users)
         raise ConnectionInUse(f"{connection.name} is used by {titles}. Switch that off or choose another connection.")
-    waiting = session.exec(
-        select(func.count()).where(col(Run.connection_id) == connection_id, among(col(Run.state), OPEN_STATES))
-    ).one()
+    # In the words of each index.
+    of_it = [
+        select(func.count()).where(col(Run.connection_id) == connection_id, among(col(Run.state), states))
+        for states in (OPEN_STATES, DELAYED_STATES)
+    ]
+    waiting = sum(session.exec(each).one() for each in of_it)
     if waiting:
         count = "1 run still needs" if waiting == 1 else f"{waiting} runs still need"
         raise ConnectionInUse(f"{count} {connection.name}. Cancel them or let them finish first.")

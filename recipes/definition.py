@@ -3,7 +3,17 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+)
+
+from recipes import waits
 
 
 class _Saved(BaseModel):
@@ -22,7 +32,8 @@ class Step(_Saved):
     """One action and its fields. Text is a Liquid template, save for choices, which are taken as they are.
 
     `connection_id` is None as long as the merchant has chosen none, as in a prebuilt recipe. `labels` are choices as
-    people read them ("#reviews"), by the field's name; the fields hold what the service knows them by.
+    people read them ("#reviews"), by the field's name; the fields hold what the service knows them by. `wait`: how long
+    after the step before it, or after its event came, it is done ("3 days"); "" for at once.
     """
 
     app: str
@@ -30,6 +41,18 @@ class Step(_Saved):
     connection_id: int | None = None
     fields: dict[str, str | int | bool | dict[str, str]] = Field(default_factory=dict)
     labels: dict[str, str] = Field(default_factory=dict)
+    wait: str = ""
+
+    @field_validator("wait")
+    @classmethod
+    def _normalized(cls, wait: str) -> str:
+        return waits.normalized(wait)
+
+    @model_serializer(mode="wrap")
+    def _as_stored(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # One without a wait stands as it always did: an earlier version can read it, too.
+        stored: dict[str, Any] = serialize(self)
+        return stored if self.wait else {name: value for name, value in stored.items() if name != "wait"}
 
 
 class Definition(_Saved):

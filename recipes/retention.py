@@ -37,7 +37,7 @@ _KEY = IdentityKey.__table__  # type: ignore[attr-defined]
 
 
 def forget_old(engine: Engine, *, keep_days: int, now: datetime, pause: Callable[[float], bool]) -> int:
-    """Deletes events older than that which have no open or unsure run, and what is left over; the number of events.
+    """Deletes events older than that that no run needs any more, and what is left over; the number of events.
 
     What they gave a buyer, and gives still, is noted in the same transaction (engine/forgetting.py).
     Left over are lapsed keys, deleted recipes without a run, and forms that nobody came back to save. A key for good
@@ -63,11 +63,13 @@ def forget_old(engine: Engine, *, keep_days: int, now: datetime, pause: Callable
 
 
 def _is_done_with() -> ColumnElement[bool]:
-    """No run of an event is open or unsure. Each is asked in the words of its own index, which has few runs."""
+    """No run of an event is open, delayed or unsure. Each is asked in the words of its index, if that has few runs."""
     own = exists().where(col(Run.event_id) == col(Event.id))
     is_open = own.where(among(col(Run.state), OPEN_STATES))
     is_unsure = own.where(among(col(Run.state), TROUBLED_STATES), col(Run.state) == RunState.UNSURE)
-    return ~is_open & ~is_unsure
+    # By the event: those that wait for weeks may be many.
+    is_delayed = own.where(col(Run.state) == RunState.DELAYED)
+    return ~is_open & ~is_delayed & ~is_unsure
 
 
 def _old_events(engine: Engine, before: datetime) -> Iterator[Sequence[int]]:

@@ -29,6 +29,7 @@ RUN_SIGNS = {
     RunState.RUNNING: Sign("wait", "clock"),
     RunState.WAITING: Sign("wait", "clock"),
     RunState.HELD: Sign("wait", "pause"),
+    RunState.DELAYED: Sign("quiet", "clock"),
     RunState.UNSURE: Sign("bad", "question"),
     RunState.SUCCEEDED: Sign("ok", "check"),
     RunState.SKIPPED: Sign("quiet", "filter"),

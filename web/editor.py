@@ -11,7 +11,7 @@ from werkzeug.datastructures import MultiDict
 
 from integrations import integration, kit
 from integrations.errors import Permanent
-from recipes import connections, cookbook
+from recipes import connections, cookbook, waits
 from recipes.conditions import OPERATORS, Operator
 from recipes.db import reading
 from recipes.definition import Condition
@@ -23,7 +23,10 @@ from web.site import merchant_id, site
 
 @dataclass(frozen=True)
 class StepView:
-    """One step as the page shows it. `connections` are those to choose from; `is_paused`: the chosen one is."""
+    """One step as the page shows it. `connections` are those to choose from; `is_paused`: the chosen one is.
+
+    wait: the number and the unit of what it waits before, as entered.
+    """
 
     number: int
     service: kit.Integration
@@ -33,6 +36,8 @@ class StepView:
     is_paused: bool
     connection_problem: str
     fields: Sequence[Field]
+    wait: tuple[str, str]
+    wait_problem: str
 
 
 # ── From the page ────────────────────────────────────────────────────────────────────────────────────────
@@ -88,8 +93,17 @@ def _step(step: cookbook.StepDraft, number: int, form: MultiDict[str, str]) -> c
         step,
         connection_id=form.get(f"steps.{number}.connection", step.connection_id, type=int),
         fields=kept,
+        wait=_wait(form, f"steps.{number}.wait", step.wait),
         labels={name: label for name, label in step.labels.items() if kept.get(name) == step.fields.get(name)},
     )
+
+
+def _wait(form: MultiDict[str, str], place: str, before: str) -> str:
+    """A number and its unit; a form without them, as of a page that was opened before, changes nothing."""
+    if place not in form:
+        return before
+    number = form[place].strip()
+    return f"{number} {form.get(f'{place}_unit', '')}".strip() if number else ""
 
 
 # ── To the page ──────────────────────────────────────────────────────────────────────────────────────────
@@ -136,6 +150,8 @@ def _view(
             problems=within(place, problems),
             choices=site().choices.of_step(connection, specs, values, site().now(), may_call=may_call),
         ),
+        wait=waits.parts(step.wait),
+        wait_problem=problems.get(f"steps.{number}.wait", ""),
     )
 
 
@@ -161,7 +177,7 @@ def places(draft: cookbook.Draft) -> list[str]:
     """Where a problem can stand on the page, from the top down; each is also the id of what to mend there."""
     found = [f"conditions.{number}" for number in range(len(draft.conditions))]
     for number, step in enumerate(draft.steps):
-        found.append(f"steps.{number}.connection")
+        found += [f"steps.{number}.wait", f"steps.{number}.connection"]
         for spec in kit.fields(integration(step.app).action(step.action).form):
             place = f"steps.{number}.fields.{spec.name}"
             found.append(place)

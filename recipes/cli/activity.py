@@ -83,8 +83,12 @@ def runs(
     else:
         print_table(
             ("Id", "When", "Recipe", "State", "Outcome"),
-            [(str(run.id), moment(run.created_at), run.recipe_title, run.state, run.outcome) for run in found],
+            [(str(run.id), moment(run.created_at), run.recipe_title, run.state, _outcome(run)) for run in found],
         )
+
+
+def _outcome(run: ledger.RunLine) -> str:
+    return f"Waits until {moment(run.waits_until)}, as the recipe says." if run.waits_until else run.outcome
 
 
 @click.command()

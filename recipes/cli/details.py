@@ -36,11 +36,14 @@ def run(work: Workplace, run_id: int, as_json: bool, merchant: str | None) -> No
     click.echo(harmless(f"Run {line.id} of “{line.recipe_title}”: {line.state_words}."))
     click.echo(harmless(f"For event {line.event_id}, {line.event_type}{of}, {moment(line.created_at)}."))
     rest = f"{detail.rest.sentence} It goes on at {moment(detail.rest.until)} at the latest." if detail.rest else ""
-    for sentence in (line.outcome, rest, f"Next try: {moment(line.due_at)}." if line.due_at else "", *_requests(line)):
+    waits = f"Waits until {moment(line.waits_until)}, as the recipe says." if line.waits_until else ""
+    next_try = f"Next try: {moment(line.due_at)}." if line.due_at else ""
+    for sentence in (line.outcome, rest, waits, next_try, *_requests(line)):
         if sentence:
             click.echo(harmless(sentence))
     for number, step in enumerate(detail.steps):
-        click.echo(f"\n{number + 1}. {step.app_title}: {step.action_title} ({step.progress})")
+        later = f"{step.wait} later, " if step.wait else ""
+        click.echo(f"\n{number + 1}. {later}{step.app_title}: {step.action_title} ({step.progress})")
         for attempt in detail.attempts:
             if attempt.step == number:
                 _show_attempt(attempt)

@@ -69,7 +69,7 @@ def enable(work: Workplace, name: str, choices: Choices, dry_run: bool, merchant
 
     Text may hold facts: --set text='{{ buyer.email }} bought {{ product.name }}'. Columns are set one by one: --set
     columns.Email='{{ buyer.email }}'. Where several steps have a field, the step's number goes before it: --set
-    2.text=Hello.
+    2.text=Hello. A step can wait before it is done: --set wait="3 days".
 
     \b
     Example: pocketwire recipe enable review.created/slack-message --connection slack --set channel='#reviews'
@@ -149,7 +149,8 @@ def _show_preview(work: Workplace, merchant_id: int, draft: cookbook.Draft) -> N
         raise Refused(f"There is no event called {draft.event}.")
     click.echo(f"Tried with {f'event {preview.event_id}' if preview.event_id else 'the sample'}. {preview.verdict}")
     for step in preview.steps:
-        click.echo(f"\n{step.app_title}: {step.action_title}")
+        later = f"{step.wait} later, " if step.wait else ""
+        click.echo(f"\n{later}{step.app_title}: {step.action_title}")
         if step.problem:
             click.echo(f"  {step.problem}")
         for label, value in step.fields:

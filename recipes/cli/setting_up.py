@@ -118,7 +118,12 @@ def _require_choice(session: Session, merchant_id: int, step: cookbook.StepDraft
 
 def _with_values(steps: Sequence[cookbook.StepDraft], values: Mapping[str, str]) -> list[cookbook.StepDraft]:
     fields: list[dict[str, Any]] = [dict(step.fields) for step in steps]
+    waits = [step.wait for step in steps]
     for path, value in values.items():
+        waiting = _step_to_wait(steps, path)
+        if waiting is not None:
+            waits[waiting] = value
+            continue
         number, spec, rest = _place(steps, path)
         if spec.kind is kit.Kind.PAIRS:
             if not rest:
@@ -126,9 +131,10 @@ def _with_values(steps: Sequence[cookbook.StepDraft], values: Mapping[str, str])
             fields[number][spec.name] = _with_pair(fields[number].get(spec.name), rest, value)
         else:
             fields[number][spec.name] = value
+    waiting_steps = [replace(step, wait=wait) for step, wait in zip(steps, waits, strict=True)]
     return [
         replace(step, fields=changed, labels={}) if changed != step.fields else step
-        for step, changed in zip(steps, fields, strict=True)
+        for step, changed in zip(waiting_steps, fields, strict=True)
     ]
 
 
@@ -139,21 +145,35 @@ def _with_pair(pairs: Any, name: str, value: str) -> dict[str, str]:
     return changed
 
 
+def _step_to_wait(steps: Sequence[cookbook.StepDraft], path: str) -> int | None:
+    """The step that "wait" or "2.wait" means; None for any other path."""
+    first, _, name = path.rpartition(".")
+    if name != "wait" or not (first == "" or first.isdigit()):
+        return None
+    if not first and len(steps) > 1:
+        raise Refused("Each step can wait: put the step's number before it, as in 2.wait.")
+    return _number(steps, first) if first else 0
+
+
+def _number(steps: Sequence[cookbook.StepDraft], given: str) -> int:
+    if not 1 <= int(given) <= len(steps):
+        raise Refused(f"There is no step {given}: the recipe has {len(steps)}.")
+    return int(given) - 1
+
+
 def _place(steps: Sequence[cookbook.StepDraft], path: str) -> tuple[int, kit.FieldSpec, str]:
     """The step, the field and the name within it that "2.columns.Email" means."""
     first, _, rest = path.partition(".")
     numbers = range(len(steps))
     if first.isdigit():
-        if not 1 <= int(first) <= len(steps):
-            raise Refused(f"There is no step {first}: the recipe has {len(steps)}.")
-        numbers = range(int(first) - 1, int(first))
+        numbers = range(_number(steps, first), int(first))
         first, _, rest = rest.partition(".")
     found = [(number, spec) for number in numbers for spec in _specs(steps[number]) if spec.name == first]
     if len(found) > 1:
         raise Refused(f"Several steps have a field called {first}: put the step's number before it, as in 1.{first}.")
     if not found or (rest and found[0][1].kind is not kit.Kind.PAIRS):
         names = ", ".join(dict.fromkeys(spec.name for number in numbers for spec in _specs(steps[number])))
-        raise Refused(f"There is no field called {path}. Fields: {names}.")
+        raise Refused(f"There is no field called {path}. Fields: {names}, wait.")
     return found[0][0], found[0][1], rest
 
 

@@ -125,7 +125,7 @@ class Dispatcher(ABC):
 
     @abstractmethod
     def _make_runs(self, session: Session, now: datetime) -> bool:
-        """Makes runs of new events and of what was kept; whether there are more events."""
+        """Ends waits, makes runs of new events and of what was kept; whether there is more of this at once."""
 
     @abstractmethod
     def _claim(self, session: Session, now: datetime, free: int, still_out: Collection[int]) -> Sequence[runs.Claimed]:

@@ -117,9 +117,10 @@ class EmbeddedClock(Dispatcher):
         runs.settle(session, returned, now=now)
 
     def _make_runs(self, session: Session, now: datetime) -> bool:
+        more_waits = runs.end_waits(session, now=now, limit=FAN_OUT_BATCH) == FAN_OUT_BATCH
         fanned_out = runs.fan_out(session, now=now, limit=FAN_OUT_BATCH)
         self._make_kept_runs(session, now)
-        return fanned_out == FAN_OUT_BATCH
+        return more_waits or fanned_out == FAN_OUT_BATCH
 
     def _claim(self, session: Session, now: datetime, free: int, still_out: Collection[int]) -> list[runs.Claimed]:
         return runs.claim(

@@ -122,14 +122,17 @@ class SharedDispatcher(Dispatcher):
         if self._looks_for_kept(now):
             has_kept_work = runs.has_kept_work(session)
             self._kept_at = self._kept_at if has_kept_work else now
-        if not (has_events or has_kept_work):
+        has_waits_over = runs.has_waits_over(session, now)
+        if not (has_events or has_kept_work or has_waits_over):
             return False
         if not whichever_is_free(session, Lock.FAN_OUT):
             self._passed_over = True
             return False
+        more_waits = has_waits_over and runs.end_waits(session, now=now, limit=FAN_OUT_BATCH) == FAN_OUT_BATCH
         if has_kept_work:
             self._make_kept_runs(session, now)
-        return has_events and runs.fan_out(session, now=now, limit=FAN_OUT_BATCH) == FAN_OUT_BATCH
+        more_events = has_events and runs.fan_out(session, now=now, limit=FAN_OUT_BATCH) == FAN_OUT_BATCH
+        return more_waits or more_events
 
     def _claim(self, session: Session, now: datetime, free: int, still_out: Collection[int]) -> Sequence[runs.Claimed]:
         now = max(now, self._told)

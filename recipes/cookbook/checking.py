@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from integrations import integration, kit
 from integrations.errors import Permanent
-from recipes import conditions, connections, mapping
+from recipes import conditions, connections, mapping, waits
 from recipes.cookbook.drafts import Draft, StepDraft
 from recipes.events import event_type
 from recipes.refusal import Refusal
@@ -23,8 +23,8 @@ Problem = tuple[str, str]
 class CookbookError(Refusal):
     """A recipe cannot be saved or switched on. `problems` maps a place to a sentence.
 
-    Places: "title", "conditions.0", "steps.0.connection", "steps.0.fields.channel", "steps.0.fields.columns.2.name" or
-    "….text" for a row of pairs, or "" for the whole.
+    Places: "title", "conditions.0", "steps.0.wait", "steps.0.connection", "steps.0.fields.channel",
+    "steps.0.fields.columns.2.name" or "….text" for a row of pairs, or "" for the whole.
     """
 
     def __init__(self, problems: Mapping[str, str]) -> None:
@@ -91,6 +91,8 @@ def _step_problems(
     except Permanent as error:
         yield "connection", error.sentence
         return
+    if said := waits.problem(step.wait):
+        yield "wait", said
     yield from _connection_problems(session, merchant_id, app, step)
     specs = {spec.name: spec for spec in kit.fields(action.form)}
     for name in step.fields:

@@ -12,7 +12,7 @@ from recipes.cookbook.drafts import find_recipe
 from recipes.cookbook.saving import WAITING, disable, under_way_sentence
 from recipes.cookbook.unsaved import forget_everybodys
 from recipes.db import Lock, one_at_a_time
-from recipes.models import OPEN_STATES, Recipe, Run, RunState
+from recipes.models import UNFINISHED_STATES, Recipe, Run, RunState
 from recipes.prebuilt import PREBUILT
 
 
@@ -45,7 +45,7 @@ def _sentences(recipe: Recipe, states: Mapping[str, int]) -> Iterator[str]:
         return
     runs = "its run is" if made == 1 else f"its {made:,} runs are"
     yield f"What it did stays: {runs} kept, with all that was tried."
-    under_way = sum(states.get(state, 0) for state in OPEN_STATES)
+    under_way = sum(states.get(state, 0) for state in UNFINISHED_STATES)
     if under_way:
         yield under_way_sentence(under_way)
     failed, unsure = states.get(RunState.FAILED, 0), states.get(RunState.UNSURE, 0)

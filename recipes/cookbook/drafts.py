@@ -17,7 +17,8 @@ from recipes.prebuilt import PREBUILT
 class StepDraft:
     """One step. `labels` are what was chosen as the merchant reads it, by the field's name ("#reviews").
 
-    A field of pairs is a mapping; as entered with a name twice it is a list of them, which is refused by row.
+    A field of pairs is a mapping; as entered with a name twice it is a list of them, which is refused by row. `wait`:
+    how long before the step, as entered ("3 days"); "" for not at all.
     """
 
     app: str
@@ -25,6 +26,7 @@ class StepDraft:
     connection_id: int | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    wait: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,13 @@ def draft_from_prebuilt(session: Session, merchant_id: int, name: str) -> Draft 
         title=prebuilt.title,
         event=prebuilt.event,
         steps=[
-            StepDraft(step.app, step.action, _only_connection(session, merchant_id, step.app), dict(step.fields))
+            StepDraft(
+                step.app,
+                step.action,
+                _only_connection(session, merchant_id, step.app),
+                dict(step.fields),
+                wait=step.wait,
+            )
             for step in prebuilt.steps
         ],
         conditions=tuple(prebuilt.conditions),
@@ -96,7 +104,7 @@ def draft_of_recipe(session: Session, merchant_id: int, recipe_id: int) -> Draft
         title=recipe.title,
         event=recipe.event_type,
         steps=[
-            StepDraft(step.app, step.action, step.connection_id, dict(step.fields), dict(step.labels))
+            StepDraft(step.app, step.action, step.connection_id, dict(step.fields), dict(step.labels), step.wait)
             for step in definition.steps
         ],
         conditions=tuple(definition.conditions),

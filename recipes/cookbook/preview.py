@@ -1,7 +1,7 @@
 """A look at what a draft would do: its conditions and its fields, filled from a real event or the sample."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from integrations import integration, kit
 from integrations.errors import Permanent
-from recipes import conditions, mapping
+from recipes import conditions, mapping, waits
 from recipes.cookbook.drafts import Draft, StepDraft
 from recipes.cookbook.recent import example
 from recipes.events import event_type
@@ -18,13 +18,14 @@ from recipes.events.facts import facts_of
 
 @dataclass(frozen=True)
 class PreviewStep:
-    """One step: what it is called, its fields as label and text, or why they cannot be filled."""
+    """One step: how long it waits, its name, its fields as label and text, or why they cannot be filled."""
 
     app: str
     app_title: str
     action_title: str
     fields: Sequence[tuple[str, str]]
     problem: str = ""
+    wait: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,10 @@ def preview(session: Session, merchant_id: int, draft: Draft, now: datetime) -> 
 
 
 def _step(step: StepDraft, facts: Mapping[str, Any]) -> PreviewStep:
+    return replace(_filled(step, facts), wait="" if waits.problem(step.wait) else waits.normalized(step.wait))
+
+
+def _filled(step: StepDraft, facts: Mapping[str, Any]) -> PreviewStep:
     try:
         app = integration(step.app)
         action = app.action(step.action)

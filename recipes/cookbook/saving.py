@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, func, update
+from sqlalchemy import ColumnElement, and_, func, update
 from sqlmodel import Session, col, select
 
 from integrations import integration
@@ -15,10 +15,20 @@ from recipes.cookbook.recent import recent_payloads
 from recipes.db import Lock, one_at_a_time
 from recipes.definition import Definition, Step
 from recipes.engine import keeping
-from recipes.models import OPEN_STATES, Connection, ConnectionState, Recipe, RecipeVersion, Run, RunState, among
+from recipes.models import (
+    DELAYED_STATES,
+    OPEN_STATES,
+    Connection,
+    ConnectionState,
+    Recipe,
+    RecipeVersion,
+    Run,
+    RunState,
+    among,
+)
 from recipes.vault import Vault
 
-WAITING = (RunState.QUEUED, RunState.WAITING, RunState.HELD)
+WAITING = (RunState.QUEUED, RunState.WAITING, RunState.HELD, RunState.DELAYED)
 
 
 @dataclass(frozen=True)
@@ -121,6 +131,7 @@ def _definition(draft: Draft) -> Definition:
                 connection_id=step.connection_id,
                 fields={name: value for name, value in step.fields.items() if value is not None},
                 labels=dict(step.labels),
+                wait=step.wait,
             )
             for step in draft.steps
         ],
@@ -200,25 +211,33 @@ def disable(
     if cancel_waiting:
         keeping.forget_unmade(session, recipe)
     cancelled = _cancel_waiting(session, recipe_id, now, why) if cancel_waiting else 0
-    under_way = session.exec(select(func.count()).where(_is_of(recipe_id), among(col(Run.state), OPEN_STATES))).one()
+    under_way = sum(session.exec(select(func.count()).where(each)).one() for each in _are_under_way(recipe_id))
     return Disabled(under_way, cancelled)
 
 
 def _cancel_waiting(session: Session, recipe_id: int, now: datetime, why: str) -> int:
-    cancelled = session.execute(
-        update(Run)
-        .where(_is_of(recipe_id), among(col(Run.state), OPEN_STATES), col(Run.state).in_(WAITING))
-        .values(state=RunState.CANCELLED, outcome=why, finished_at=now)
-        .returning(col(Run.id))
-    )
+    cancelled = 0
+    for are_under_way in _are_under_way(recipe_id):
+        ended = session.execute(
+            update(Run)
+            .where(are_under_way, col(Run.state).in_(WAITING))
+            .values(state=RunState.CANCELLED, outcome=why, finished_at=now)
+            .returning(col(Run.id))
+        )
+        cancelled += len(ended.all())
     # What they kept from going goes now.
     jobs.look_soon(session)
-    return len(cancelled.all())
+    return cancelled
 
 
-def _is_of(recipe_id: int) -> ColumnElement[bool]:
-    """Adding nothing keeps SQLite from going through all that the recipe ever did rather than what is open."""
-    return col(Run.recipe_id) + 0 == recipe_id
+def _are_under_way(recipe_id: int) -> list[ColumnElement[bool]]:
+    """The conditions for a recipe's runs that have not ended: delayed or open, each in the words of its index.
+
+    Adding nothing keeps SQLite from going through all that the recipe ever did instead. Delayed ones come first: one
+    whose wait ends meanwhile is then met as an open one.
+    """
+    of_it = col(Run.recipe_id) + 0 == recipe_id
+    return [and_(of_it, among(col(Run.state), states)) for states in (DELAYED_STATES, OPEN_STATES)]
 
 
 def under_way_sentence(count: int) -> str:

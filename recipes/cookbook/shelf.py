@@ -98,7 +98,9 @@ def _own(
         name=recipe.name,
         title=recipe.title,
         own_title=recipe.title if prebuilt and recipe.title != prebuilt.title else "",
-        sentence=prebuilt.sentence_with(_chosen(definition)) if prebuilt else recipe.title,
+        sentence=prebuilt.sentence_with(_chosen(definition), [each.wait for each in definition.steps])
+        if prebuilt
+        else recipe.title,
         conditions=rows,
         only_if=f"Only if {(' or ' if definition.match == 'any' else ' and ').join(rows)}." if rows else "",
         apps=apps,

@@ -4,6 +4,7 @@ A clock (`recipes/clocks/`) decides who calls these and when; the run table is t
 """
 
 from recipes.engine.claiming import LEASE, claim, connections_due
+from recipes.engine.delaying import end_waits, has_waits_over
 from recipes.engine.fanning_out import fan_out, has_events, has_work
 from recipes.engine.holding import hold, refused_reason, release
 from recipes.engine.kept import has_kept_work, make_kept_runs
@@ -39,12 +40,14 @@ __all__ = [
     "claim",
     "connections_due",
     "course",
+    "end_waits",
     "ever_barer",
     "extend_leases",
     "fan_out",
     "give_back",
     "has_events",
     "has_kept_work",
+    "has_waits_over",
     "has_work",
     "hold",
     "is_held",

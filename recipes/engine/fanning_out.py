@@ -14,6 +14,7 @@ from sqlmodel import Session, col
 from recipes.batches import insert_rows, is_one_of
 from recipes.db import Lock, one_at_a_time
 from recipes.definition import UNREADABLE, Definition, readable
+from recipes.engine.delaying import coming_to, has_waits_over, why_not_to_wait
 from recipes.engine.keeping import was_on
 from recipes.engine.lanes import lane_of
 from recipes.engine.suspending import suspended
@@ -65,8 +66,8 @@ def has_events(session: Session) -> bool:
 
 
 def has_work(session: Session, now: datetime) -> bool:
-    """Whether an event waits to be fanned out or a run is due: a look that takes no lock."""
-    if has_events(session):
+    """Whether an event waits to be fanned out, a run is due, or its wait over: a look that takes no lock."""
+    if has_events(session) or has_waits_over(session, now):
         return True
     return session.execute(_DUE, {"now": now}).first() is not None
 
@@ -86,7 +87,7 @@ def fan_out(session: Session, *, now: datetime, limit: int = 500) -> int:
     cooks = _cooks(session, {event.merchant_id for event in events}, oldest)
     states = states_of_first(session, (cook.definition for group in cooks.values() for cook in group))
     rows = [
-        run_of(event, cook, states, now)
+        run_of(session, event, cook, states, now)
         for event in events
         for name in names_that_run(event.type)
         for cook in cooks.get((event.merchant_id, name), ())
@@ -177,8 +178,12 @@ def takes(recipe: Recipe, event: Any) -> bool:
     return recipe.runs_on in (RunsOn.BOTH, event.mode)
 
 
-def run_of(event: Any, cook: Cook, states: Mapping[int, str], now: datetime) -> dict[str, Any]:
+def run_of(session: Session, event: Any, cook: Cook, states: Mapping[int, str], now: datetime) -> dict[str, Any]:
     """The row of a new run, at its first step; held if that step's connection is paused by the `states`.
+
+    Where the first step waits, it does so from when its event was received: a time that the merchant knows, and that
+    neither a backlog nor a time for which the recipe was off moves. One that its conditions speak against is skipped
+    now, and not when its wait is over.
 
     One that cannot be made has failed as soon as it is there: the merchant sees it, and all others go on. So does, when
     it is performed, one whose connection was removed before it was made.
@@ -212,5 +217,10 @@ def run_of(event: Any, cook: Cook, states: Mapping[int, str], now: datetime) -> 
         return row | {"outcome": _NO_PLACE}
     number = step.connection_id if step.connection_id in states else None
     is_paused = number is not None and states[number] == ConnectionState.PAUSED
-    state = RunState.HELD if is_paused else RunState.QUEUED
-    return row | {"connection_id": number, "lane": lane, "state": state, "outcome": "", "finished_at": None}
+    state, due_at = coming_to(step, since=event.received_at, now=now, is_paused=is_paused)
+    row |= {"connection_id": number, "lane": lane}
+    if state == RunState.DELAYED and cook.definition.conditions:
+        said = why_not_to_wait(session.get_one(Event, event.id), cook.definition)
+        if said is not None:
+            return row | {"state": RunState.SKIPPED, "outcome": said}
+    return row | {"state": state, "due_at": due_at, "outcome": "", "finished_at": None}

@@ -81,7 +81,7 @@ def make_kept_runs(session: Session, *, now: datetime, limit: int = 25) -> int:
 
 
 def _row(session: Session, event: Any, cook: Cook, states: Mapping[int, str], now: datetime) -> dict[str, Any]:
-    row = run_of(event, cook, states, now)
+    row = run_of(session, event, cook, states, now)
     said = undone_since(session, session.get_one(Event, event.id), now=now)
     if said:
         row |= {"state": RunState.CANCELLED, "outcome": f"Left out: {said}", "finished_at": now}

@@ -11,6 +11,7 @@ from integrations.errors import Permanent
 from recipes import jobs
 from recipes.definition import readable
 from recipes.engine.claiming import LEASE
+from recipes.engine.delaying import mend_waits
 from recipes.engine.loading import Claimed
 from recipes.models import DUE_STATES, OPEN_STATES, Attempt, AttemptResult, RecipeVersion, Run, RunState, among
 from recipes.policy import LONGEST_WAIT
@@ -73,7 +74,7 @@ def mend_due_times(session: Session, *, now: datetime, back: timedelta = timedel
     """Lets no run wait for longer because the clock was set back; the number of runs.
 
     back: by how much it was, just now, if that is known. What is queued is due whatever the clock says, and no retry
-    waits for longer than the schedule's longest.
+    waits for longer than the schedule's longest, nor a step than its recipe says.
     """
     of_a_later_time = or_(col(Run.state) == RunState.QUEUED, col(Run.due_at) > now + LONGEST_WAIT)
     found = session.execute(
@@ -90,7 +91,7 @@ def mend_due_times(session: Session, *, now: datetime, back: timedelta = timedel
         # As it was read: another engine may have given it a new time meanwhile.
         as_read = (col(Run.id) == number, col(Run.state) == state, col(Run.due_at) == due_at)
         session.execute(update(Run).where(*as_read).values(due_at=mended))
-    return len(found)
+    return len(found) + mend_waits(session, now=now, clock_was_set_back=back > timedelta(0))
 
 
 def recover(session: Session, *, now: datetime, only_lease: str | None = None) -> int:

@@ -10,6 +10,7 @@ from sqlmodel import Session, col
 
 from recipes import jobs
 from recipes.definition import UNREADABLE, Definition, Step, readable
+from recipes.engine.delaying import coming_to
 from recipes.engine.holding import connection_of
 from recipes.engine.lanes import lane_of
 from recipes.engine.left_out import steps_left_out
@@ -33,7 +34,14 @@ logger = logging.getLogger(__name__)
 
 _RESUMED = (RunState.FAILED, RunState.UNSURE)
 _REPEATED = (RunState.SUCCEEDED, RunState.SKIPPED, RunState.CANCELLED)
-_CANCELLED = (RunState.QUEUED, RunState.WAITING, RunState.HELD, RunState.UNSURE, RunState.FAILED)
+_CANCELLED = (
+    RunState.QUEUED,
+    RunState.WAITING,
+    RunState.HELD,
+    RunState.DELAYED,
+    RunState.UNSURE,
+    RunState.FAILED,
+)
 
 
 class RunRequestError(Refusal):
@@ -106,7 +114,7 @@ def mark_done(session: Session, merchant_id: int, run_id: int, *, now: datetime,
     run.doubt = False
     run.outcome = "Marked done by you."
     if goes_on:
-        _queue(session, run, definition, run.step + 1, now)
+        _queue(session, run, definition, run.step + 1, now, since=now)
     else:
         run.state = RunState.SUCCEEDED
         run.finished_at = now
@@ -255,7 +263,8 @@ def _repeat(session: Session, run: Run, version: int, definition: Definition, no
         due_at=now,
         created_at=now,
     )
-    _queue(session, repeated, definition, 0, now)
+    received_at = session.get_one(Event, run.event_id).received_at
+    _queue(session, repeated, definition, 0, now, since=received_at)
     session.add(repeated)
     session.flush()
     return repeated
@@ -273,16 +282,20 @@ def _current(session: Session, recipe_id: int) -> tuple[int, Definition]:
     return version_id, current
 
 
-def _queue(session: Session, run: Run, definition: Definition, number: int, now: datetime) -> None:
+def _queue(
+    session: Session, run: Run, definition: Definition, number: int, now: datetime, since: datetime | None = None
+) -> None:
+    """since: when what comes before the step ended, if it has yet to wait as its recipe says."""
     step = definition.steps[number]
     event = session.get_one(Event, run.event_id)
     connection = connection_of(session, run.merchant_id, step)
     is_paused = connection is not None and connection.state == ConnectionState.PAUSED
-    run.state = RunState.HELD if is_paused else RunState.QUEUED
+    run.state, run.due_at = RunState.HELD if is_paused else RunState.QUEUED, now
+    if since is not None:
+        run.state, run.due_at = coming_to(step, since=since, now=now, is_paused=is_paused)
     run.step = number
     run.attempt = 0
-    run.due_at = now
     run.connection_id = connection.id if connection else None
     run.lane = lane_of(step, subject=event.subject, event_id=run.event_id)
-    if not is_paused:
+    if run.state == RunState.QUEUED:
         jobs.look_soon(session)

@@ -10,6 +10,7 @@ from sqlmodel import Session, col
 
 from recipes import jobs
 from recipes.batches import insert_rows
+from recipes.engine.delaying import coming_to
 from recipes.engine.holding import connection_of, hold, refused_reason
 from recipes.engine.lanes import lane_of
 from recipes.engine.loading import Claimed
@@ -133,11 +134,12 @@ def _next_step(session: Session, performed: Performed, now: datetime) -> dict[st
     step = claimed.definition.steps[claimed.step + 1]
     connection = connection_of(session, claimed.merchant_id, step)
     is_paused = connection is not None and connection.state == ConnectionState.PAUSED
+    state, due_at = coming_to(step, since=performed.finished_at, now=now, is_paused=is_paused)
     return {
-        "state": RunState.HELD if is_paused else RunState.QUEUED,
+        "state": state,
         "step": claimed.step + 1,
         "attempt": 0,
-        "due_at": now,
+        "due_at": due_at,
         "connection_id": connection.id if connection else None,
         "lane": lane_of(step, subject=claimed.subject, event_id=claimed.event_id),
     }

@@ -64,7 +64,7 @@ def objection(session: Session, run: Run, event: Event, definition: Definition, 
     """
     step = definition.steps[run.step]
     gives = _gives(step)
-    if gives and not has_waited(run, event, now):
+    if gives and not (step.wait or has_waited(run, event, now)):
         return None
     found = _look(session, run, event, step, gives, now)
     if found is None or _is_let_through(session, run.event_id, run.id):

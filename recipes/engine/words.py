@@ -26,7 +26,7 @@ from recipes.models import Connection, Event, RunState
 
 Rights = frozenset[tuple[str, ...]]
 
-_NOT_DONE = (RunState.SKIPPED, RunState.CANCELLED)
+_NOT_DONE = (RunState.SKIPPED, RunState.CANCELLED, RunState.DELAYED)
 
 
 @dataclass(frozen=True, slots=True)

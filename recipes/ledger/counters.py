@@ -9,7 +9,18 @@ from sqlalchemy import func, literal_column
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar as Select
 
-from recipes.models import OPEN_STATES, Attempt, AttemptResult, Endpoint, Event, Origin, Run, RunState, among
+from recipes.models import (
+    OPEN_STATES,
+    UNFINISHED_STATES,
+    Attempt,
+    AttemptResult,
+    Endpoint,
+    Event,
+    Origin,
+    Run,
+    RunState,
+    among,
+)
 
 WINDOW = timedelta(days=7)
 MOST_SKIPPED = 10_000
@@ -62,7 +73,7 @@ def counters(session: Session, merchant_id: int, now: datetime) -> Counters:
         left_out=left_out,
         failed=states[RunState.FAILED],
         unsure=states[RunState.UNSURE],
-        under_way=sum(states[state] for state in OPEN_STATES),
+        under_way=sum(states[state] for state in UNFINISHED_STATES),
         retrying=session.exec(_retrying(merchant_id)).one(),
     )
 

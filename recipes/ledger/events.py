@@ -204,6 +204,7 @@ def _outcome(event: Event, counted: Mapping[int, Counter[str]], why: Mapping[int
         (states[RunState.FAILED], "failed"),
         (states[RunState.UNSURE], "needs your word"),
         (held, "waiting for a connection"),
+        (states[RunState.DELAYED], "waiting for its time"),
         (under_way, "under way"),
         (states[RunState.SUCCEEDED], "done"),
         (states[RunState.SKIPPED], "skipped"),

@@ -34,6 +34,7 @@ STATE_WORDS: Mapping[str, str] = {
     RunState.RUNNING: "running",
     RunState.WAITING: "waiting for its next try",
     RunState.HELD: "waiting for the connection",
+    RunState.DELAYED: "waiting for its time",
     RunState.UNSURE: "needs your word",
     RunState.SUCCEEDED: "done",
     RunState.SKIPPED: "skipped",
@@ -49,13 +50,16 @@ RESULT_WORDS: Mapping[str, str] = {
     AttemptResult.INTERRUPTED: "interrupted",
     AttemptResult.SKIPPED: "skipped",
 }
-_WAITING = (RunState.QUEUED, RunState.WAITING, RunState.HELD)
+_WAITING = (RunState.QUEUED, RunState.WAITING, RunState.HELD, RunState.DELAYED)
+# Of these the last try was about an earlier step, or is about to be made again.
+_ABOUT_TO_BE_TRIED = (RunState.QUEUED, RunState.RUNNING, RunState.DELAYED)
 _AGAIN = (RunState.FAILED, RunState.UNSURE, RunState.SUCCEEDED, RunState.SKIPPED, RunState.CANCELLED)
 
 
 @dataclass(frozen=True)
 class RunLine:
     """A run in a list. `due_at` is set while its next try is planned, `connection_id` while it has a connection.
+    `waits_until`: set while it waits because its recipe says so.
 
     `outcome` is what its last try came to, "" while the next is about to be made. `ahead`: the run it is queued behind.
     `recipe_is_deleted`: there is no page of the recipe any more.
@@ -79,6 +83,7 @@ class RunLine:
     outcome: str
     again: int
     due_at: datetime | None
+    waits_until: datetime | None
     created_at: datetime
     finished_at: datetime | None
     ahead: Ahead | None = None
@@ -103,7 +108,7 @@ class RunLine:
 class StepLine:
     """One step of a run: what it does, and where the run is with it (done, skipped, now, later).
 
-    labels: what was chosen for it as the merchant reads it, by its value.
+    labels: what was chosen for it as the merchant reads it, by its value. wait: how long before it, "" for not at all.
     """
 
     app: str
@@ -111,6 +116,7 @@ class StepLine:
     action_title: str
     progress: str
     labels: Mapping[str, str]
+    wait: str = ""
 
 
 @dataclass(frozen=True)
@@ -268,9 +274,10 @@ def _line(
         state=run.state,
         state_words=STATE_WORDS[run.state],
         # Before the next try is over, the last one's words would read as if they were about it.
-        outcome="" if run.state in (RunState.QUEUED, RunState.RUNNING) else run.outcome,
+        outcome="" if run.state in _ABOUT_TO_BE_TRIED else run.outcome,
         again=run.again,
         due_at=run.due_at if run.state == RunState.WAITING else None,
+        waits_until=run.due_at if run.state == RunState.DELAYED else None,
         created_at=run.created_at,
         finished_at=run.finished_at,
     )
@@ -288,7 +295,7 @@ def _step(run: Run, state_words: str, number: int, step: Step, last_result: str 
         progress = "not reached" if run.finished_at else "later"
     app_title, action_title = titles(step)
     labels = {str(step.fields.get(name)): label for name, label in step.labels.items()}
-    return StepLine(app=step.app, app_title=app_title, action_title=action_title, progress=progress, labels=labels)
+    return StepLine(step.app, app_title, action_title, progress, labels, step.wait)
 
 
 def titles(step: Step) -> tuple[str, str]:

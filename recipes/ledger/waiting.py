@@ -8,6 +8,7 @@ from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from recipes.models import (
+    DELAYED_STATES,
     DUE_STATES,
     OPEN_STATES,
     Attempt,
@@ -68,7 +69,12 @@ def _run(session: Session, merchant_id: int, now: datetime) -> Stopped | None:
     due = select(Run.id, Run.due_at).where(
         col(Run.connection_id).in_(active), among(col(Run.state), DUE_STATES), col(Run.due_at) <= now - LONG
     )
-    oldest = session.exec(due.limit(1)).first()
+    # Those whose wait is over should have taken their places on their lanes, also on those of a paused connection.
+    # Adding nothing, as above.
+    over = select(Run.id, Run.due_at).where(
+        among(col(Run.state), DELAYED_STATES), col(Run.due_at) <= now - LONG, col(Run.merchant_id) + 0 == merchant_id
+    )
+    oldest = session.exec(due.limit(1)).first() or session.exec(over.limit(1)).first()
     return Stopped(oldest[1], f"run:{oldest[0]}", "a run has been") if oldest else None
 
 

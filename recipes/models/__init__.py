@@ -9,9 +9,11 @@ from recipes.models.people import Account, FirstRun, Membership, Merchant, Notic
 from recipes.models.runs import Attempt, LedgerRow, LetThrough, Run
 from recipes.models.shelf import Connection, ConnectionPace, OffPeriod, Recipe, RecipeVersion, UnsavedForm
 from recipes.models.words import (
+    DELAYED_STATES,
     DUE_STATES,
     OPEN_STATES,
     TROUBLED_STATES,
+    UNFINISHED_STATES,
     AttemptResult,
     ConnectionState,
     Kept,
@@ -24,9 +26,11 @@ from recipes.models.words import (
 )
 
 __all__ = [
+    "DELAYED_STATES",
     "DUE_STATES",
     "OPEN_STATES",
     "TROUBLED_STATES",
+    "UNFINISHED_STATES",
     "Account",
     "Attempt",
     "AttemptResult",

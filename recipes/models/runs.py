@@ -8,6 +8,7 @@ from sqlmodel import Field, SQLModel
 
 from recipes.models.columns import among_words, large_id, moment, one_of, reference
 from recipes.models.words import (
+    DELAYED_STATES,
     DUE_STATES,
     OPEN_STATES,
     TROUBLED_STATES,
@@ -16,14 +17,16 @@ from recipes.models.words import (
 )
 
 _OPEN, _DUE, _TROUBLED = one_of(OPEN_STATES), one_of(DUE_STATES), one_of(TROUBLED_STATES)
+_DELAYED = one_of(DELAYED_STATES)
 
 
 class Run(SQLModel, table=True):
     """One recipe for one event. Unique (event, recipe) but for repeats asked for by the merchant (`again` > 0).
 
     `lane` is what must happen one after another (engine/lanes.py), `order_at` with `event_id` the place in it. `step`
-    counts from 0, `attempt` tries of the present step. `lease` names the engine that has the run, until `lease_until`.
-    `doubt`: an earlier try may have happened, so the service is asked before the next. `outcome` is a sentence.
+    counts from 0, `attempt` tries of the present step. `due_at`: when it may go; while it is delayed, when its wait is
+    over. `lease` names the engine that has the run, until `lease_until`. `doubt`: an earlier try may have happened, so
+    the service is asked before the next. `outcome` is a sentence.
     """
 
     __table_args__ = (
@@ -40,6 +43,10 @@ class Run(SQLModel, table=True):
         Index(
             "ix_run_troubled", "merchant_id", "state", "recipe_id", "id",
             sqlite_where=_TROUBLED, postgresql_where=_TROUBLED,
+        ),
+        Index(
+            "ix_run_delayed", "due_at", "id", "merchant_id", "connection_id", "recipe_id",
+            sqlite_where=_DELAYED, postgresql_where=_DELAYED,
         ),
         Index("ix_run_open", "state", "connection_id", sqlite_where=_OPEN, postgresql_where=_OPEN),
         {"sqlite_autoincrement": True},

@@ -47,12 +47,17 @@ class ConnectionState(StrEnum):
 
 
 class RunState(StrEnum):
-    """Where a run is. queued, running, waiting and held are open; the rest are ends, unsure awaits a word."""
+    """Where a run is. queued, running, waiting and held are open: they have a place on their lane.
+
+    delayed: waits for as long as its recipe says, and stands on no lane until then. The rest are ends, unsure awaits a
+    word.
+    """
 
     QUEUED = "queued"
     RUNNING = "running"
     WAITING = "waiting"
     HELD = "held"
+    DELAYED = "delayed"
     UNSURE = "unsure"
     SUCCEEDED = "succeeded"
     SKIPPED = "skipped"
@@ -62,14 +67,16 @@ class RunState(StrEnum):
 
 OPEN_STATES = (RunState.QUEUED, RunState.RUNNING, RunState.WAITING, RunState.HELD)
 DUE_STATES = (RunState.QUEUED, RunState.WAITING)
+DELAYED_STATES = (RunState.DELAYED,)
+UNFINISHED_STATES = (*OPEN_STATES, *DELAYED_STATES)
 TROUBLED_STATES = (RunState.UNSURE, RunState.FAILED)
 
 
 def among(state: Any, states: Sequence[RunState]) -> ColumnElement[bool]:
-    """The condition that a run's state is one of OPEN_STATES, DUE_STATES or TROUBLED_STATES, for their indexes.
+    """The condition that a run's state is one of OPEN_STATES, DUE_STATES, DELAYED_STATES or TROUBLED_STATES.
 
-    SQLite uses a partial index only where its own condition stands in the statement, word for word and in that
-    order; values that are bound later do not count.
+    Each has an index of its own. SQLite uses a partial one only where its condition stands in the statement, word for
+    word and in that order; values that are bound later do not count.
     """
     condition: ColumnElement[bool] = state.in_([literal_column(f"'{each}'") for each in states])
     return condition

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -40,11 +40,18 @@ class Prebuilt(BaseModel):
     conditions: tuple[Condition, ...] = ()
     steps: tuple[Step, ...] = Field(min_length=1)
 
-    def sentence_with(self, chosen: Mapping[str, str]) -> str:
-        """The sentence with what was chosen, by the field's name ("#reviews"); what is not chosen yet is left out."""
+    def sentence_with(self, chosen: Mapping[str, str], waits: Sequence[str] | None = None) -> str:
+        """The sentence with what was chosen, by the field's name ("#reviews"); what is not chosen yet is left out.
+
+        waits: how long each step waits, as the merchant has it.
+        """
         filled = {name: value for step in self.steps for name, value in step.fields.items() if isinstance(value, str)}
         filled.update(chosen)
-        return PLACEHOLDER.sub(lambda found: f" {filled[found[1]]}" if filled.get(found[1]) else "", self.sentence)
+        sentence = PLACEHOLDER.sub(lambda found: f" {filled[found[1]]}" if filled.get(found[1]) else "", self.sentence)
+        first, *later = waits if waits is not None else [step.wait for step in self.steps]
+        when, _, what = sentence.partition(", ")
+        said = [f"{when}, {first} later, {what}" if first and what else sentence]
+        return " ".join([*said, *(f"Step {number}: {wait} later." for number, wait in enumerate(later, 2) if wait)])
 
 
 def read(folder: Path = _FOLDER) -> Mapping[str, Prebuilt]:

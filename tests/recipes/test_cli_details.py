@@ -36,6 +36,26 @@ def test_a_run_is_shown_with_its_steps_and_tries(reviews: Terminal, address: str
     assert "There is no run 9" in reviews.refused("run", "9")
 
 
+def test_a_run_that_waits_as_its_recipe_says_says_until_when(reviews: Terminal, address: str, slack: Vendor) -> None:
+    """In the list, in the look at it, and in the recipe's own sentence."""
+    waits = ("--set", "channel=C1", "--set", "wait=3 Days")
+    assert "\n3 days later, Slack: Post a message\n" in reviews.do("recipe", "enable", POST_REVIEW, *waits, "--dry-run")
+    said = reviews.refused("recipe", "enable", POST_REVIEW, "--set", "channel=C1", "--set", "wait=3 weeks")
+    assert "Wait before this has to be a whole number of minutes, hours or days, such as 3 days." in said
+    reviews.do("recipe", "enable", POST_REVIEW, *waits)
+    assert _entry(reviews)["sentence"].startswith("When a buyer leaves a review, 3 days later, post it to Slack")
+    reviews.do("send", "review.created", "--as-is", "--to", address)
+    reviews.turn()
+    told = reviews.json("run", "1")
+    assert (told["state"], told["due_at"], told["steps"][0]["wait"]) == ("delayed", None, "3 days")
+    shown = reviews.do("run", "1")
+    assert "\nWaits until " in shown
+    assert ", as the recipe says.\nTo call it off: pocketwire cancel 1\n" in shown
+    assert "\n1. 3 days later, Slack: Post a message (waiting for its time)\n" in shown
+    assert ", as the recipe says." in " ".join(reviews.do("runs", "--state", "delayed").split())
+    assert slack.seen("POST /chat.postMessage") == []
+
+
 def test_an_event_is_shown_with_what_was_done_or_why_nothing_was(
     terminal: Terminal, address: str, tmp_path: Path
 ) -> None:

@@ -167,6 +167,24 @@ def test_one_buyers_runs_keep_their_order_through_a_retry(kitchen: Kitchen, cloc
     assert _names(mailchimp) == ["order_1", "order_1", "order_2", "order_3"]
 
 
+def test_a_step_that_waits_keeps_nobody_waiting_and_is_done_when_it_is_due(
+    kitchen: Kitchen, clocks: Clocks, slack: Vendor
+) -> None:
+    """Three days later, without anybody telling the clock. The same buyer's next order does not wait for it."""
+    connection = _post(kitchen)
+    late = step("slack", "post_message", connection, channel="C0123456789", text="late {{ order.id }}")
+    kitchen.recipe("order.completed", late | {"wait": "3 days"})
+    clocks.start()
+    for number in (1, 2):
+        kitchen.deliver("order.completed", order(number))
+        _ended(kitchen, number)
+    assert _texts(slack) == ["order_1", "order_2"]
+    assert kitchen.states().count(RunState.DELAYED) == 2
+    clocks.later(days=3)
+    _ended(kitchen, 4)
+    assert _texts(slack)[2:] == ["late order_1", "late order_2"]
+
+
 def test_a_refused_connection_holds_its_runs_until_it_is_reconnected(
     kitchen: Kitchen, clocks: Clocks, slack: Vendor, engine: Engine
 ) -> None:

@@ -28,12 +28,21 @@ def test_a_definition_survives_json() -> None:
     assert type(back.steps[0].fields["count"]) is int
 
 
+def test_a_step_without_a_wait_is_stored_as_before_there_were_any() -> None:
+    """And what was stored then still loads; one with a wait keeps it."""
+    old = {"app": "slack", "action": "post_message", "connection_id": 7, "fields": {}, "labels": {}}
+    assert Step.model_validate(old).model_dump(mode="json") == old
+    assert Step.model_validate(old | {"wait": ""}).model_dump(mode="json") == old
+    assert Step.model_validate(old | {"wait": " 1 Days"}).model_dump(mode="json") == old | {"wait": "1 day"}
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         {"event": "order.completed", "steps": []},
         {"event": "order.completed", "steps": [{"app": "slack", "action": "post_message"}], "match": "some"},
         {"event": "order.completed", "steps": [{"app": "slack", "action": "post_message", "colour": "red"}]},
+        {"event": "order.completed", "steps": [{"app": "slack", "action": "post_message", "wait": "soon"}]},
     ],
 )
 def test_a_definition_that_could_not_run_is_refused(wrong: dict[str, object]) -> None:

@@ -177,6 +177,35 @@ def test_what_came_before_is_treated_as_it_was_then(empty: Engine) -> None:
         assert [row[4] for row in periods[:2]] == ["2026-07-24"] * 2
 
 
+def test_runs_and_their_tries_survive_the_copy_of_their_table(empty: Engine) -> None:
+    """And the numbers of runs that are forgotten do not come back: services know what was done by them."""
+    _migrate_to(empty, "0011")
+    with empty.begin() as connection:
+        for statement in (
+            "INSERT INTO merchant (id, name, time_zone, created_at) VALUES (1, 'Acme', 'UTC', '2026-07-24')",
+            "INSERT INTO endpoint (id, merchant_id, mode, token, created_at) VALUES (1, 1, 'live', 't', '2026-07-24')",
+            "INSERT INTO event (id, merchant_id, endpoint_id, mode, type, origin, standing, standing_reason, "
+            "occurred_at, received_at, body) VALUES (5, 1, 1, 'live', 'order.completed', 'webhook', 'ready', '', "
+            "'2026-07-24', '2026-07-24', x'7b7d')",
+            "INSERT INTO recipe VALUES (7, 1, 'a', 'A', NULL, 'a', 'both', 1, '2026-07-24', 1, '2026-07-24', NULL)",
+            "INSERT INTO recipe_version VALUES (9, 7, 1, '{}', '2026-07-24', '')",
+            "INSERT INTO run VALUES (3, 1, 5, 7, 9, 0, NULL, 'l', '2026-07-24', 'held', 0, 0, 0, '2026-07-24', NULL, "
+            "NULL, '', '2026-07-24', NULL)",
+            "INSERT INTO attempt VALUES (4, 3, 0, 1, '2026-07-24', 5, 'skipped', '', '{}', NULL, '')",
+            "UPDATE sqlite_sequence SET seq = 41 WHERE name = 'run'",
+        ):
+            connection.execute(text(statement))
+    migrate(empty)
+    with empty.begin() as connection:
+        kept = connection.execute(text("SELECT r.id, r.state, a.id FROM run r JOIN attempt a ON a.run_id = r.id"))
+        assert kept.all() == [(3, "held", 4)]
+        made = "INSERT INTO run SELECT NULL, merchant_id, event_id, recipe_id, version_id, 1, connection_id, lane, "
+        made += (
+            "order_at, 'delayed', step, attempt, doubt, due_at, lease, lease_until, outcome, created_at, finished_at"
+        )
+        assert connection.execute(text(f"{made} FROM run RETURNING id")).scalar() == 42
+
+
 def test_a_database_of_a_later_version_is_refused_in_a_sentence(empty: Engine) -> None:
     migrate(empty)
     with empty.begin() as connection:

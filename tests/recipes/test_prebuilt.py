@@ -202,6 +202,30 @@ def test_the_sentence_tells_what_was_chosen() -> None:
     assert orders.sentence_with({"table": r"{table} \1"}).endswith(r"the Ledger table {table} \1.")
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_the_sentence_tells_how_long_it_waits(name: str) -> None:
+    """Whatever the recipe: the merchant can have each of them wait."""
+    recipe = PREBUILT[name]
+    known = event_type(recipe.event)
+    assert known is not None
+    said = recipe.sentence_with({}, ["2 hours"])
+    when, what = recipe.sentence_with({}, [""]).split(", ", 1)
+    assert said == f"{when}, 2 hours later, {what}"
+    assert " later" not in recipe.sentence_with({}, [""])
+    assert recipe.sentence_with({}, ["", "1 day"]).endswith(" Step 2: 1 day later.")
+
+
+def test_shipped_recipes_wait_where_that_is_of_use() -> None:
+    """A follow-up is not for the moment of the purchase."""
+    waiting = {name: [step.wait for step in recipe.steps] for name, recipe in PREBUILT.items() if recipe.steps[0].wait}
+    assert waiting == {
+        "order.completed/mailchimp-follow-up": ["3 days"],
+        "order.completed/slack-ask-for-review": ["14 days"],
+    }
+    sentence = PREBUILT["order.completed/mailchimp-follow-up"].sentence_with({"audience": "Buyers"})
+    assert sentence == "When someone buys a product, 3 days later, tag the buyer in the Mailchimp audience Buyers."
+
+
 GOOD = """
 title = "Post it"
 sentence = "When a buyer leaves a review, post it to Slack {channel}."
@@ -230,6 +254,7 @@ text = "Hello {{ buyer.email }}"
         ("[[steps]]", 'twin = "review.created/nobody"\n[[steps]]', "is not its twin"),
         ("[[steps]]", '[[conditions]]\nfact = "review.rating"\noperator = "is"\n[[steps]]', "compared with"),
         ("[steps.fields]", "connection_id = 1\n[steps.fields]", "are the merchant's"),
+        ("[steps.fields]", 'wait = "3 weeks"\n[steps.fields]', "such as 3 days"),
     ],
 )
 def test_a_recipe_with_a_mistake_is_refused_by_name(tmp_path: Path, old: str, new: str, said: str) -> None:

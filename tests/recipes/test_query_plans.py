@@ -23,6 +23,7 @@ ASKED: dict[str, Callable[[Session, int, int], Any]] = {
     "whether there is work": lambda session, mine, number: runs.has_work(session, NOW),
     "whether what was kept is to be run": lambda session, mine, number: runs.has_kept_work(session),
     "what was kept": lambda session, mine, number: _kept(session, mine),
+    "whether waits are over": lambda session, mine, number: runs.end_waits(session, now=NOW),
     "claim": lambda session, mine, number: runs.claim(session, now=NOW, lease="x", limits=runs.Limits(), limit=8),
     "recover": lambda session, mine, number: runs.recover(session, now=NOW),
     "hold": lambda session, mine, number: runs.hold(session, number, reason="…", now=NOW),
@@ -142,12 +143,32 @@ def test_nor_does_fanning_out_past_a_suspended_stores_events(kitchen: Kitchen, p
 
 
 def test_nor_does_switching_off_read_all_that_a_recipe_did(kitchen: Kitchen, plans: list[str]) -> None:
-    """It counts, and calls off, what is open."""
+    """It counts, and calls off, what is open and what waits as the recipe says."""
     kitchen.recipe("order.completed", step("ledger", "put_row", kitchen.connect("ledger"), key="k", columns={"A": "1"}))
     with transaction(kitchen.engine) as session:
         cookbook.disable(session, kitchen.endpoint.merchant_id, 1, NOW, cancel_waiting=True)
-    assert [plan for plan in plans if " run " in plan and "ix_run_open" not in plan] == []
-    assert any("ix_run_open" in plan for plan in plans)
+    of_runs = [plan for plan in plans if " run " in plan]
+    assert [plan for plan in of_runs if not any(name in plan for name in ("ix_run_open", "ix_run_delayed"))] == []
+    assert all(any(name in plan for plan in of_runs) for name in ("ix_run_open", "ix_run_delayed"))
+
+
+def test_nor_does_a_turn_read_what_waits_for_weeks(kitchen: Kitchen, plans: list[str]) -> None:
+    """However many runs wait as their recipe says: each turn looks at the first of those whose time has come."""
+    row = step("ledger", "put_row", kitchen.connect("ledger"), key="k", columns={"A": "1"})
+    kitchen.recipe("order.completed", row | {"wait": "90 days"})
+    kitchen.deliver("order.completed", order(1))
+    kitchen.work()
+    plans.clear()
+    with transaction(kitchen.engine) as session:
+        assert not runs.has_work(session, NOW)
+        assert runs.end_waits(session, now=NOW) == 0
+        assert runs.mend_due_times(session, now=NOW) == 0
+        assert runs.claim(session, now=NOW, lease="x", limits=runs.Limits(), limit=8) == []
+        stopped_since(session, kitchen.endpoint.merchant_id, NOW)
+    of_those_that_wait = [plan for plan in plans if "ix_run_delayed" in plan]
+    assert len(of_those_that_wait) >= 4
+    assert [plan for plan in of_those_that_wait if not plan.startswith("SEARCH run USING")] == []
+    _assert_none_reads_all(plans)
 
 
 def test_an_accept_looks_up_keys_and_memories_in_their_index(kitchen: Kitchen, plans: list[str]) -> None:

@@ -70,6 +70,22 @@ def test_what_is_old_and_done_is_forgotten(kitchen: Kitchen, engine: Engine) -> 
     assert kitchen.states() == [RunState.RUNNING]
 
 
+def test_an_event_stays_for_as_long_as_a_run_of_it_waits(kitchen: Kitchen) -> None:
+    """However long its recipe says: what is to be done then is told by the event."""
+    row = step("ledger", "put_row", kitchen.connect("ledger"), key="{{ order.id }}", columns={"A": "x"})
+    kitchen.recipe("order.completed", row | {"wait": "60 days"})
+    _sell(kitchen, 1)
+    kitchen.work()
+    kitchen.later(days=59)
+    with explained(kitchen.engine, "SELECT", "DELETE") as plans:
+        assert _forget(kitchen) == 0
+    assert not [plan for plan in plans if "ix_run_delayed" in plan], "goes through all that wait, for each event"
+    kitchen.later(days=1)
+    kitchen.work()
+    assert kitchen.states() == [RunState.SUCCEEDED]
+    assert _forget(kitchen) == 1
+
+
 def test_what_the_engine_has_not_looked_at_stays(kitchen: Kitchen) -> None:
     """An engine that could not work for a week must find it all."""
     _sell(kitchen, 1)

@@ -1,5 +1,7 @@
 """What `recipe enable` is given lands in the right step and field."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import Engine
 from sqlmodel import Session
@@ -70,6 +72,22 @@ def test_a_field_that_several_steps_have_needs_the_steps_number(engine: Engine, 
         steps = applied(session, mine, "One", **{"2.text": "Hello", "3.table": "Sales"}).steps
     assert [step.fields["text"] for step in steps[:2]] == ["Hi", "Hello"]
     assert steps[2].fields["table"] == "Sales"
+
+
+def test_a_step_is_made_to_wait(engine: Engine, mine: int) -> None:
+    """By the step's number where there are several; a column may be called so, too."""
+    with transaction(engine) as session:
+        given = {"2.wait": "3 days", "3.columns.wait": "x", "columns.Wait": "y"}
+        steps = applied(session, mine, "One", **given).steps
+        for wrong, said in (("wait", r"as in 2\.wait"), ("4.wait", "no step 4"), ("waits", "wait")):
+            with pytest.raises(Refused, match=said):
+                applied(session, mine, "One", **{wrong: "3 days"})
+        alone = replace(TWO_STEPS, steps=[replace(TWO_STEPS.steps[0], wait="1 day")])
+        changed = apply(Choices(("One",), {"wait": "2 days"}), session, mine, alone).steps[0]
+        again = apply(Choices(("One",), {"wait": ""}), session, mine, alone).steps[0]
+    assert [step.wait for step in steps] == ["", "3 days", ""]
+    assert steps[2].fields["columns"] == {"A": "1", "B": "2", "wait": "x", "Wait": "y"}
+    assert (changed.wait, changed.labels, again.wait) == ("2 days", {"channel": "#sales"}, "")
 
 
 def test_a_label_is_not_kept_for_another_choice(engine: Engine, mine: int) -> None:

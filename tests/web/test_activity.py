@@ -161,6 +161,22 @@ def test_a_run_that_its_service_keeps_waiting_says_until_when(engine: Engine, ow
     assert "It is about to be done" not in page
 
 
+def test_a_run_that_waits_as_its_recipe_says_says_until_when(engine: Engine, owner: Browser, world: World) -> None:
+    """In other words than one that waits for its next try; it can be called off."""
+    with transaction(engine) as session:
+        run = session.get_one(Run, world.run_id)
+        run.state, run.due_at, run.outcome, run.finished_at = RunState.DELAYED, NOW + timedelta(days=3), "Posted.", None
+    page = owner.get(f"/runs/{world.run_id}").text
+    told = owner.get("/activity/runs?show=delayed").text
+    for text in (page, told):
+        assert re.search(
+            r"Waits until <time [^>]*>27 Jul, \d\d:00 <span[^>]*>\(in \d+ days\)</span></time>, as the recipe", text
+        )
+        assert "Next try" not in text
+        assert "Posted." not in text.split("How it went")[0]
+    assert f'action="/runs/{world.run_id}/cancel"' in page
+
+
 def test_a_run_behind_another_links_to_it(engine: Engine, owner: Browser, world: World) -> None:
     """With the time of its next try: that is what this one waits for."""
     with transaction(engine) as session:

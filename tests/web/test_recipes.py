@@ -2,7 +2,7 @@
 
 import html
 import re
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import Engine
@@ -25,7 +25,7 @@ def recipe(engine: Engine, recipe_id: int) -> Recipe:
         return session.get_one(Recipe, recipe_id)
 
 
-def definition(session: Session, recipe_id: int) -> dict[str, object]:
+def definition(session: Session, recipe_id: int) -> dict[str, Any]:
     """What the recipe's newest version says."""
     found = select(RecipeVersion).where(RecipeVersion.recipe_id == recipe_id)
     return max(session.exec(found), key=lambda each: each.version).definition
@@ -162,6 +162,8 @@ def form_of(browser: Browser, name: str, **more: object) -> dict[str, object]:
         ({"steps.0.connection": "999"}, "This connection is not there any more"),
         ({"steps.0.fields.channel": "C9"}, "C9 is not among the choices"),
         ({"title": " "}, "The recipe needs a title."),
+        ({"steps.0.wait": "soon", "steps.0.wait_unit": "hours"}, "such as 3 days"),
+        ({"steps.0.wait": "366", "steps.0.wait_unit": "days"}, "at most 365 days"),
         ({"fact": "review.rating", "operator": "at_least", "value": "many"}, "number"),
     ],
 )
@@ -173,6 +175,24 @@ def test_problems_stand_under_their_fields(
     assert answer.status_code == 422
     assert sentence in answer.text
     assert recipe(engine, world.recipe_id).version == 1
+
+
+def test_a_step_is_made_to_wait(engine: Engine, owner: Browser, world: World, slack: StandIn) -> None:
+    """A number and a unit. The shelf's sentence says so, and the preview; blank again, it waits no more."""
+    url = f"/recipes/{world.recipe_id}"
+    owner.post(url, filled(world, **{"steps.0.wait": "2", "steps.0.wait_unit": "hours"}))
+    with reading(engine) as session:
+        assert definition(session, world.recipe_id)["steps"][0]["wait"] == "2 hours"
+    assert "When a buyer leaves a review, 2 hours later, post it to Slack" in owner.get("/recipes").text
+    form = owner.fields(url, "recipe")
+    assert (form["steps.0.wait"], form["steps.0.wait_unit"]) == (["2"], ["hours"])
+    assert "2 hours later" in owner.post(url, filled(world, do="preview")).text
+    wrong = owner.post(url, {**form, "steps.0.wait": "two", "do": "save"})
+    assert 'id="steps.0.wait-help">Wait before this has to be a whole number' in wrong.text
+    assert 'value="two"' in wrong.text
+    owner.post(url, {**form, "steps.0.wait": "", "do": "save"})
+    with reading(engine) as session:
+        assert "wait" not in definition(session, world.recipe_id)["steps"][0]
 
 
 def test_a_problem_with_a_column_stands_at_its_row(stranger: Browser) -> None:

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from recipes import cookbook, engine, ledger
 from recipes.db import reading, transaction
 from recipes.events import EVENT_TYPES
-from recipes.models import OPEN_STATES, Mode, RunState
+from recipes.models import UNFINISHED_STATES, Mode, RunState
 from web.display import count
 from web.site import merchant_id, site
 
@@ -19,12 +19,13 @@ blueprint = Blueprint("activity", __name__, url_prefix="/activity")
 SHOWN: dict[str, tuple[str, tuple[RunState, ...]]] = {
     "": ("All", ()),
     "needs-you": ("Need you", (RunState.FAILED, RunState.UNSURE)),
-    "open": ("Under way", OPEN_STATES),
+    "open": ("Under way", UNFINISHED_STATES),
     "succeeded": ("Done", (RunState.SUCCEEDED,)),
     "skipped": ("Skipped", (RunState.SKIPPED,)),
     "failed": ("Failed", (RunState.FAILED,)),
     "unsure": ("Need your word", (RunState.UNSURE,)),
     "held": ("Waiting for a connection", (RunState.HELD,)),
+    "delayed": ("Waiting for their time", (RunState.DELAYED,)),
     "cancelled": ("Cancelled", (RunState.CANCELLED,)),
 }
 # Where the unsure ones can be answered together.

@@ -12,8 +12,9 @@ from werkzeug.datastructures import MultiDict
 from recipes import connections, cookbook, ledger
 from recipes.db import reading, transaction
 from recipes.events import EventType, event_type
-from recipes.models import OPEN_STATES, Recipe
+from recipes.models import UNFINISHED_STATES, Recipe
 from recipes.prebuilt import PREBUILT
+from recipes.waits import UNITS
 from web import editor
 from web.auth import User, signed_in
 from web.site import merchant_id, site
@@ -277,7 +278,10 @@ def _page(
         preview = cookbook.preview(session, merchant_id(), draft, site().now())
         waiting: Sequence[ledger.RunLine] = ()
         if recipe is not None and not recipe.enabled:
-            waiting = ledger.runs_page(session, merchant_id(), limit=1, states=OPEN_STATES, recipe_id=recipe.id).items
+            unfinished = ledger.runs_page(
+                session, merchant_id(), limit=1, states=UNFINISHED_STATES, recipe_id=recipe.id
+            )
+            waiting = unfinished.items
     kept = _kept(recipe.id) if recipe is not None and recipe.id is not None else None
     places = editor.places(draft)
     return render_template(
@@ -297,6 +301,7 @@ def _page(
         rows=editor.condition_rows(draft),
         facts=editor.facts_to_choose(event),
         operators=editor.operators(),
+        wait_units=UNITS,
         preview=preview,
         waiting=waiting,
         kept=kept,

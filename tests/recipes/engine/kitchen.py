@@ -122,8 +122,9 @@ class Kitchen:
         )
 
     def claim(self, limit: int = 100, **more: Any) -> list[runs.Claimed]:
-        """Fans out and claims, as a clock does."""
+        """Ends waits, fans out and claims, as a clock does."""
         with transaction(self.engine) as session:
+            runs.end_waits(session, now=self.now)
             runs.fan_out(session, now=self.now)
             return runs.claim(session, now=self.now, lease=self.lease, limits=self.limits, limit=limit, **more)
 

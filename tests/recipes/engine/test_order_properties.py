@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,14 @@ from sqlmodel import SQLModel
 from recipes import engine as runs
 from recipes.db import open_database, transaction
 from recipes.engine import Claimed
-from recipes.models import OPEN_STATES, Endpoint, Merchant, RunState
+from recipes.models import UNFINISHED_STATES, Endpoint, Merchant, RunState
 from recipes.vault import Vault
 from tests.conftest import NOW
 from tests.recipes.engine.kitchen import Kitchen, order, step
 
 BUYERS = ("ada@example.com", "joe@example.com")
 CONNECTIONS = ("first", "second", "third")
-GRANTED, ALSO_GRANTED = "C0000000001", "C0000000002"
+GRANTED, ALSO_GRANTED, GRANTED_LATER = "C0000000001", "C0000000002", "C0000000003"
 # What a service does with its next calls.
 MOODS = ("busy", "lost", "unreachable", "revoked", "gone", "well")
 _REFUSALS = {"busy": ("ratelimited", 429), "revoked": ("token_revoked", 200), "gone": ("channel_not_found", 200)}
@@ -41,11 +42,17 @@ class Effect:
     channel: str
     order: str
     claimed: Claimed
+    at: datetime
 
     @property
     def lane(self) -> tuple[int | None, str]:
         """The connection and the buyer, or the event alone."""
         return self.claimed.connection_id, self.claimed.subject or f"#{self.claimed.event_id}"
+
+    @property
+    def has_waited(self) -> bool:
+        """Whether its step waits as the recipe says: what comes later may be done before."""
+        return bool(self.claimed.definition.steps[self.claimed.step].wait)
 
     @property
     def place(self) -> tuple[Any, int]:
@@ -98,7 +105,7 @@ class Slack:
             )
         keep()
         if what and self._world.present:
-            self._world.effects.append(Effect(what, channel, about, self._world.present))
+            self._world.effects.append(Effect(what, channel, about, self._world.present, self._world.kitchen.now))
         if mood == "lost":
             raise requests.exceptions.ConnectionError
 
@@ -128,6 +135,14 @@ class World:
         self.kitchen.recipe("order.refunded", step("slack", "remove_from_channel", third, channel=GRANTED, email=who))
         self.kitchen.recipe(
             "order.refunded", step("slack", "remove_from_channel", second, channel=ALSO_GRANTED, email=who)
+        )
+        waits = step("slack", "post_message", third, channel="C0000000008", text="{{ order.id }}") | {
+            "wait": "1 minute"
+        }
+        gives_later = step("slack", "invite_to_channel", second, channel=GRANTED_LATER, email=who) | {"wait": "1 hour"}
+        self.kitchen.recipe("order.completed", waits, gives_later)
+        self.kitchen.recipe(
+            "order.refunded", step("slack", "remove_from_channel", first, channel=GRANTED_LATER, email=who)
         )
 
     def get(self, app: str, connection_id: int, revision: int, credentials: bytes) -> Slack:
@@ -200,7 +215,7 @@ class World:
         for _ in range(200):
             claimed = self.kitchen.claim()
             self.kitchen.settle([self._perform(each) for each in claimed])
-            if not set(self.kitchen.states()) & set(OPEN_STATES):
+            if not set(self.kitchen.states()) & set(UNFINISHED_STATES):
                 return
             if not claimed:
                 self.kitchen.later(hours=25)
@@ -248,13 +263,16 @@ def test_order_and_number_of_effects(story: list[tuple[str, int, int]]) -> None:
             STEPS[name](world, which, how)
         world.end()
         ended = world.kitchen.runs()
-        assert not {run.state for run in ended} & set(OPEN_STATES)
+        assert not {run.state for run in ended} & set(UNFINISHED_STATES)
         by_itself = [
             each for each in world.effects if not world.words[each.claimed.run_id] and not _is_again(ended, each)
         ]
-        for lane in {each.lane for each in by_itself}:
-            places = [each.place for each in by_itself if each.lane == lane]
+        for lane, has_waited in {(each.lane, each.has_waited) for each in by_itself}:
+            places = [each.place for each in by_itself if (each.lane, each.has_waited) == (lane, has_waited)]
             assert places == sorted(places), f"out of order on {lane}"
+        for each in world.effects:
+            if each.has_waited:
+                assert each.at >= each.claimed.received_at + timedelta(minutes=1), "done before its wait was over"
         posted = Counter(each.claimed.run_id for each in world.effects if each.what == "post")
         for number, count in posted.items():
             assert count <= 1 + world.words[number], f"run {number} posted {count} times"

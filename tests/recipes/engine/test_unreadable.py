@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sqlmodel import select
+from sqlmodel import Session, select
 
 from recipes import cookbook, ledger
 from recipes import engine as runs
@@ -102,7 +102,8 @@ def test_an_event_that_finds_no_place_has_a_run_that_failed() -> None:
     """Whatever it is that breaks: all other events' runs are made in the same turn."""
     recipe = Recipe(id=1, merchant_id=1, name="r", title="R", event_type="order.completed")
     cook = Cook(recipe, 1, Definition(event="order.completed", steps=[{"app": "slack", "action": "post_message"}]))
-    made = run_of(SimpleNamespace(id=7, merchant_id=1, occurred_at=NOW), cook, {}, NOW + timedelta(seconds=1))
+    event = SimpleNamespace(id=7, merchant_id=1, occurred_at=NOW)
+    made = run_of(Session(), event, cook, {}, NOW + timedelta(seconds=1))
     assert (made["event_id"], made["state"]) == (7, RunState.FAILED)
     assert made["outcome"].startswith("Something unexpected happened before anything was done.")
 
