@@ -20,14 +20,13 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    text,
     tuple_,
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.sqlite import pysqlite
 
 from recipes.db import is_postgresql
-
-_ONE_BY_ONE = 10_000
 
 
 def rows_with_pairs(
@@ -51,19 +50,20 @@ def _among_pairs(first: Column[int], second: Column[str], more: Column[Any]) -> 
 
 
 def is_one_of(connection: Connection, column: Any, numbers: Collection[int]) -> ColumnElement[bool]:
-    """Whether the column's number is among these.
+    """Whether the column's number is among these: in one statement, however many they are.
 
-    For PostgreSQL one statement however many they are: it is planned once, which can take longer than to execute it.
-    SQLite takes no more than 32,766 values one by one: https://sqlite.org/limits.html#max_variable_number.
+    PostgreSQL plans that once, which can take longer than to execute it. SQLite would keep one ready for every number
+    of numbers, on each connection, and takes no more than 32,766 one by one:
+    https://sqlite.org/limits.html#max_variable_number.
     """
     if is_postgresql(connection):
         listed: ColumnElement[bool] = column == any_(bindparam(None, list(numbers), type_=postgresql.ARRAY(BigInteger)))
         return listed
-    if len(numbers) > _ONE_BY_ONE:
-        numbers_in_one = func.json_each(json.dumps(list(numbers))).table_valued("value").c.value
-        among_many: ColumnElement[bool] = column.in_(select(numbers_in_one))
-        return among_many
-    within: ColumnElement[bool] = column.in_(numbers)
+    # In plain words: made of functions and tables, it would take three times as long to put together.
+    each = text("SELECT value FROM json_each(:numbers)")
+    within: ColumnElement[bool] = column.in_(
+        each.bindparams(bindparam("numbers", json.dumps(list(numbers)), unique=True))
+    )
     return within
 
 

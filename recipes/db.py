@@ -99,8 +99,14 @@ def open_database(url: str, *, wait_seconds: float = 10.0, idle_seconds: float =
     address = make_url(url)
     if address.get_backend_name() == "postgresql":
         return _open_postgresql(address, wait_seconds, idle_seconds)
-    # Errors go to the log, and what stands in a statement may be a secret.
-    engine = create_engine(url, connect_args={"timeout": wait_seconds}, hide_parameters=True)
+    engine = create_engine(
+        url,
+        connect_args={"timeout": wait_seconds},
+        # Each connection keeps its statements ready, in memory of its own: so few are used, the latest first.
+        pool_use_lifo=True,
+        # Errors go to the log, and what stands in a statement may be a secret.
+        hide_parameters=True,
+    )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "connect", _note_file)
     event.listen(engine, "checkout", _check_file)

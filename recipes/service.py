@@ -20,6 +20,10 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
+# Granian's allocator reads this as it is loaded. Each of its threads would keep what came with earlier requests, some
+# 0.1 MB: https://jemalloc.net/jemalloc.3.html#opt.tcache, https://github.com/tikv/jemallocator (the variable's name).
+os.environ.setdefault("_RJEM_MALLOC_CONF", "tcache:false")
+
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels

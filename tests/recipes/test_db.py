@@ -26,6 +26,20 @@ def test_sqlite_is_set_up_to_lose_nothing(settings: Settings) -> None:
     assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "auto_vacuum": 2}
 
 
+def test_the_connection_that_was_used_last_is_used_next(settings: Settings) -> None:
+    """Each keeps its statements ready: as long as one is enough, the others are let be."""
+    engine = open_database(settings.database)
+
+    def used() -> object:
+        with engine.connect() as connection:
+            return connection.connection.dbapi_connection
+
+    with engine.connect(), engine.connect():
+        pass
+    assert used() is used()
+    engine.dispose()
+
+
 def test_a_writer_that_waits_looks_often(settings: Settings) -> None:
     """SQLite itself would look every tenth of a second in the end, and miss the pauses of a busy one."""
     engine, waiting = open_database(settings.database), open_database(settings.database, wait_seconds=20.0)
