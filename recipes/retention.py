@@ -39,9 +39,9 @@ _KEY = IdentityKey.__table__  # type: ignore[attr-defined]
 def forget_old(engine: Engine, *, keep_days: int, now: datetime, pause: Callable[[float], bool]) -> int:
     """Deletes events older than that that no run needs any more, and what is left over; the number of events.
 
-    What they gave a buyer, and gives still, is noted in the same transaction (engine/forgetting.py).
     Left over are lapsed keys, deleted recipes without a run, and forms that nobody came back to save. A key for good
-    goes with its event: nothing that old is delivered again.
+    goes with its event: nothing that old is delivered again. What an event gave that is given still is noted in the
+    same transaction; one of which that cannot be told yet stays (engine/forgetting.py).
     pause: waits so many seconds; true if it is time to stop, and then the rest is left for the next day.
     """
     deleted = 0

@@ -75,6 +75,30 @@ def _filled(form: type[Form], who: str = "ada") -> Form:
     return form(**{spec.name: who for spec in fields(form) if spec.kind is not Kind.TOGGLE})
 
 
+# By this, notes of what was given are found for years, whatever release made them (recipes/engine/gifts.py). What is
+# changed here is forgotten, and taken from buyers who still pay for it, unless a migration sees to it.
+NOTED = {
+    ("discord", "give_role"): ("ada", "ada", "ada"),
+    ("discourse", "add_to_group"): ("ada", "ada"),
+    ("mailchimp", "add_subscriber"): ("ada", "ada", "ada"),
+    ("mailchimp", "add_tag"): ("ada", "ada", "ada"),
+    ("slack", "invite_to_channel"): ("ada", "ada"),
+}
+
+
+def test_what_was_given_is_told_as_it_always_was() -> None:
+    """By the same names of actions, with as many values; a new action that gives is added above."""
+    taken = {(each.name, name) for each in INTEGRATIONS for taking in each.actions for name in taking.takes}
+    told = {(app, name): integration(app).action(name) for app, name in taken}
+    assert {place: set(giving.rights_of(_filled(giving.form))) for place, giving in told.items()} == {
+        place: {values} for place, values in NOTED.items()
+    }
+    role = validate(told["discord", "give_role"].form, {"server": "1", "role": "2", "member": "3"})
+    assert told["discord", "give_role"].rights_of(role) == {("1", "2", "3")}
+    member = validate(told["slack", "invite_to_channel"].form, {"channel": "C1", "email": "Ada@example.com"})
+    assert told["slack", "invite_to_channel"].rights_of(member) == {("c1", "ada@example.com")}
+
+
 def test_nothing_is_told_by_a_form_that_does_not_say_whom_it_is_about() -> None:
     """Two buyers without a Discord ID are not the same one."""
     give = integration("discord").action("give_role")

@@ -179,7 +179,7 @@ def test_what_is_forgotten_changes_nothing() -> None:
             assert services[0].members == services[1].members
             assert _ends(forgetful).items() <= _ends(keeping).items()
 
-        @settings(max_examples=12, deadline=None)
+        @settings(max_examples=8, deadline=None)
         @given(_lives(), st.permutations(range(3)), st.lists(st.integers(0, 30), min_size=3, max_size=3))
         def holds(lives: list[tuple[int, int, str, int]], order: list[int], waits: list[int]) -> None:
             buyer, first = next(buyers), keeping.now + timedelta(days=8)
