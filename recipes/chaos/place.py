@@ -1,8 +1,8 @@
-"""The data directory that the chaos works on: one merchant, four recipes, and a time that passes quickly."""
+"""What the chaos works on: data directories, one merchant, four recipes, and a time that passes quickly."""
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -29,22 +29,35 @@ _CREDENTIALS = {
 
 @dataclass(frozen=True)
 class Place:
-    """What all processes have to agree on. `began` is in seconds since 1970."""
+    """What all processes have to agree on. `began` is in seconds since 1970.
+
+    postgresql: the address of a database, by itself for this; "" for a file in the data directory.
+    """
 
     folder: str
     services: str
     key: str
     began: float
+    postgresql: str = field(default="", repr=False)
+
+    def machine(self, name: str) -> Path:
+        """The data directory of one of several."""
+        return Path(self.folder) / name
 
     @property
     def data_dir(self) -> Path:
-        """The data directory."""
-        return Path(self.folder) / "data"
+        """The data directory, where there is one machine."""
+        return self.machine("data")
 
     @property
     def file(self) -> Path:
-        """The database."""
+        """The database, where it is a file."""
         return self.data_dir / "pocketwire.db"
+
+    @property
+    def database(self) -> str:
+        """The database's URL."""
+        return self.postgresql or f"sqlite:///{self.file}"
 
     @property
     def api_base(self) -> dict[str, str]:
@@ -66,11 +79,15 @@ class Place:
         return cls(**json.loads(text))
 
 
+def sign_of_work(data_dir: Path) -> Path:
+    """The file that is there once a worker has got on."""
+    return data_dir / "engine-works"
+
+
 def furnish(place: Place) -> None:
-    """Makes the database, with a merchant whose four recipes are on for every sale."""
-    place.data_dir.mkdir(parents=True)
-    (place.data_dir / "spool").mkdir()
-    database = open_database(f"sqlite:///{place.file}")
+    """Makes the tables, with a merchant whose four recipes are on for every sale."""
+    (place.data_dir / "spool").mkdir(parents=True)
+    database = open_database(place.database)
     try:
         migrate(database)
         with transaction(database) as session:

@@ -2,11 +2,12 @@
 
 import json
 import random
-import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
+
+from sqlalchemy import Connection, text
 
 from recipes.chaos.place import RECIPES
 from recipes.chaos.standin import Call, Fate
@@ -65,7 +66,7 @@ class Services(Protocol):
 class Report:
     """What happened, and what must not have happened: each of the latter is a sentence."""
 
-    kills: int
+    killed: Mapping[str, int]
     seconds: float
     answered: int
     receipts: Mapping[str, int]
@@ -78,6 +79,11 @@ class Report:
     out_of_order: list[str] = field(default_factory=list)
 
     @property
+    def kills(self) -> int:
+        """How many processes were killed."""
+        return sum(self.killed.values())
+
+    @property
     def is_good(self) -> bool:
         """Whether nothing was lost, doubled or done in the wrong order."""
         return not (self.lost or self.doubled or self.out_of_order)
@@ -88,10 +94,10 @@ class Report:
         pace = self.kills / max(self.seconds, 0.001)
         deliveries = sum(self.receipts.values())
         lines = [
-            f"kills          {self.kills} in {self.seconds:.1f} s ({pace:.1f} per second)",
+            f"kills          {self.kills} in {self.seconds:.1f} s ({pace:.1f} per second): {_counted(self.killed)}",
             f"answered       {deliveries} deliveries of {self.answered} orders, {spooled} of them spooled",
             f"stored         {self.stored} orders",
-            f"runs           {', '.join(f'{count} {state}' for state, count in sorted(self.runs.items()))}",
+            f"runs           {_counted(self.runs)}",
             f"calls          {self.calls}, and {self.looks} looks whether a message was there",
             f"unsure         {self.runs.get('unsure', 0)}",
         ]
@@ -101,12 +107,18 @@ class Report:
         return "\n".join(lines)
 
 
-def judge(database: sqlite3.Connection, answers: Answers, services: Services, *, kills: int, seconds: float) -> Report:
-    """The report. The work must have come to its end."""
+def _counted(each: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {what}" for what, count in sorted(each.items()))
+
+
+def judge(
+    database: Connection, answers: Answers, services: Services, *, killed: Mapping[str, int], seconds: float
+) -> Report:
+    """The report. The work must have come to its end. killed: how many, by what they were."""
     numbers = _stored(database)
     runs = _runs(database)
     report = Report(
-        kills=kills,
+        killed=killed,
         seconds=seconds,
         answered=len(answers.answered),
         receipts=answers.receipts,
@@ -171,25 +183,27 @@ def _out_of_order(calls: Iterable[Call]) -> list[str]:
     return found
 
 
-def _stored(database: sqlite3.Connection) -> dict[str, list[int]]:
+def _stored(database: Connection) -> dict[str, list[int]]:
     numbers: dict[str, list[int]] = defaultdict(list)
-    for number, body in database.execute("SELECT id, body FROM event ORDER BY id"):
+    for number, body in database.execute(text("SELECT id, body FROM event ORDER BY id")):
         numbers[json.loads(body)["order"]["id"]].append(number)
     return numbers
 
 
-def _runs(database: sqlite3.Connection) -> dict[tuple[int, int], str]:
+def _runs(database: Connection) -> dict[tuple[int, int], str]:
     return {
         (event, recipe): state
-        for event, recipe, state in database.execute("SELECT event_id, recipe_id, state FROM run")
+        for event, recipe, state in database.execute(text("SELECT event_id, recipe_id, state FROM run"))
     }
 
 
-def _given_up(database: sqlite3.Connection) -> set[tuple[int, int]]:
+def _given_up(database: Connection) -> set[tuple[int, int]]:
     """The runs that were interrupted so often that the merchant was asked at once."""
-    found = database.execute("SELECT event_id, recipe_id FROM run WHERE state = 'unsure' AND outcome LIKE '%in a row%'")
+    found = database.execute(
+        text("SELECT event_id, recipe_id FROM run WHERE state = 'unsure' AND outcome LIKE '%in a row%'")
+    )
     return {(event, recipe) for event, recipe in found}
 
 
-def _rows(database: sqlite3.Connection) -> set[tuple[str, str]]:
-    return {(table, key) for table, key in database.execute('SELECT "table", "key" FROM ledger_row')}
+def _rows(database: Connection) -> set[tuple[str, str]]:
+    return {(table, key) for table, key in database.execute(text('SELECT "table", "key" FROM ledger_row'))}

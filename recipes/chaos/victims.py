@@ -1,6 +1,6 @@
 """The processes that are killed. A nursery has all imported already and forks them: that takes a few milliseconds.
 
-Run as `python -m recipes.chaos.victims`, with the place as its argument. Each line it reads is one wish, each line it
+Run as `python -m recipes.chaos.victims`. The first line it reads is the place, each later one a wish, each line it
 writes the answer; it ends with its input, and every victim ends with it.
 """
 
@@ -11,11 +11,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from importlib import import_module
 from typing import Any
 
-from recipes.chaos.place import SPEED, Place
+from recipes.chaos.place import SPEED, Place, sign_of_work
 from recipes.clients import ClientCache
 from recipes.clocks.embedded import EmbeddedClock
 from recipes.db import open_database
@@ -23,32 +24,36 @@ from recipes.inbox import CannotAccept, Inbox
 from recipes.mail import Mailer
 from recipes.migrations import migrate
 from recipes.settings import Settings, load_settings
+from recipes.sign_of_life import SignOfLife
 from recipes.spool import Delivery, Spool
+from recipes.upkeep import empty_spool
 from recipes.vault import Vault
 
-LOCK_SECONDS = 0.02
-LONGEST_REST = 0.008
+# As long as a receiver waits for SQLite's lock, and for one of PostgreSQL's.
+LOCK_SECONDS, POSTGRESQL_LOCK_SECONDS = 0.02, 0.5
+SPOOL_SECONDS = 0.5
 CALLING_THREADS = 12
+# A turn of a worker takes longer, and there are more of them.
+TICK, WORKER_TICK = 1 / SPEED, 12 / SPEED
+# What a worker does by its place's time, in that; what it does by the system's, in that.
+RHYTHM = {"lease": 2.0 * SPEED, "renewal": 0.4, "heartbeat": 0.4, "poll": 0.2}
+EVERY_SECOND = "* * * * * *"
 
 
 def main() -> None:
     """Answers wishes until there are no more."""
-    place = Place.from_text(sys.argv[1])
-    settings = load_settings(
-        _env_file=None,
-        data_dir=place.data_dir,
-        credentials_key=place.key,
-        api_base=place.api_base,
-        engine_threads=CALLING_THREADS,
-    )
+    place = Place.from_text(sys.stdin.readline())
+    # Only there are its parts sure to be installed. Once imported here, they are in every child.
+    distributed = import_module("recipes.clocks.distributed") if place.postgresql else None
     roles: dict[str, Callable[[dict[str, Any]], None]] = {
-        "engine": lambda wish: _work(place, settings, wish["ahead"]),
-        "inbox": lambda wish: _accept(place, settings, wish["ahead"], wish["orders"]),
+        "engine": lambda wish: _run(_engine(place, wish), TICK),
+        "worker": lambda wish: _run(_worker(distributed, place, wish), WORKER_TICK),
+        "inbox": lambda wish: _accept(place, wish),
         "migrate": lambda wish: _migrate(wish["database"]),
     }
     # What is there now stays shared: the collector does not touch it in every child.
     gc.freeze()
-    for line in sys.stdin:
+    for line in iter(sys.stdin.readline, ""):
         wish = json.loads(line)
         if wish["do"] == "reap":
             answer = os.waitstatus_to_exitcode(os.waitpid(wish["pid"], 0)[1])
@@ -77,41 +82,76 @@ def _end_with(nursery: int) -> None:
     os._exit(1)
 
 
-def _work(place: Place, settings: Settings, ahead: float) -> None:
-    clock = EmbeddedClock(
+def _settings(place: Place, machine: str) -> Settings:
+    return load_settings(
+        _env_file=None,
+        data_dir=place.machine(machine),
+        database_url=place.postgresql,
+        credentials_key=place.key,
+        api_base=place.api_base,
+        engine_threads=CALLING_THREADS,
+    )
+
+
+def _clock(kind: Any, place: Place, wish: Mapping[str, Any], **given: Any) -> Any:
+    settings = _settings(place, wish["machine"])
+    return kind(
         open_database(settings.database),
         settings,
         ClientCache(Vault.from_keys(settings.sealing_keys()), settings.api_base),
         Mailer(settings),
-        now=lambda: place.now(ahead),
+        now=lambda: place.now(wish["ahead"]),
+        works=SignOfLife(sign_of_work(settings.data_dir)).give,
+        **given,
     )
+
+
+def _engine(place: Place, wish: Mapping[str, Any]) -> EmbeddedClock:
+    clock: EmbeddedClock = _clock(EmbeddedClock, place, wish)
+    return clock
+
+
+def _worker(distributed: Any, place: Place, wish: Mapping[str, Any]) -> Any:
+    return _clock(
+        distributed.DistributedClock,
+        place,
+        wish,
+        rhythm=distributed.Rhythm(**RHYTHM, recovery=EVERY_SECOND, upkeep=EVERY_SECOND),
+        database_time=lambda _: place.now(wish["ahead"]),
+    )
+
+
+def _run(clock: Any, tick: float) -> None:
     signal.signal(signal.SIGTERM, lambda *_: clock.stop())
-    threading.Thread(target=_tick, args=(clock,), daemon=True).start()
+    threading.Thread(target=_wake, args=(clock, tick), daemon=True).start()
     clock.run()
 
 
-def _tick(clock: EmbeddedClock) -> None:
-    # In place of the receiver's wake and of the look every second, of which there are more here.
+def _wake(clock: Any, tick: float) -> None:
+    # In place of the receiver's wake, and of the look every second or the job in time, of which there are more here.
     while True:
         clock.wake()
-        time.sleep(1 / SPEED)
+        time.sleep(tick)
 
 
-def _accept(place: Place, settings: Settings, ahead: float, orders: Sequence[Sequence[str]]) -> None:
+def _accept(place: Place, wish: Mapping[str, Any]) -> None:
     """Accepts each list of orders in a thread of its own, and writes down what it answered.
 
     Ends when told to, or killed: as long as it lives it may bring in the spool.
     """
-    database = open_database(settings.database, wait_seconds=LOCK_SECONDS)
-    inbox = Inbox(database, Spool(settings.spool), wake=lambda: None)
-    answers = os.open(place.data_dir / "answers", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    settings = _settings(place, wish["machine"])
+    patience = POSTGRESQL_LOCK_SECONDS if settings.is_postgresql else LOCK_SECONDS
+    database = open_database(settings.database, wait_seconds=patience)
+    inbox = Inbox(database, Spool(settings.spool), lambda: None, monotonic=lambda: SPEED * time.monotonic())
+    answers = os.open(settings.data_dir / "answers", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
 
-    def deliver(mine: Sequence[str], rest: float) -> None:
-        for order in mine:
+    def deliver(mine: Sequence[tuple[str, str]], rest: float) -> None:
+        for order, sold_at in mine:
+            at = datetime.fromisoformat(sold_at)
             try:
-                receipt = inbox.accept(delivery(order, place.now(ahead)))
+                receipt = inbox.accept(delivery(order, at, place.now(wish["ahead"])))
             except CannotAccept:
                 return
             # One write, so that it stands there whole or not at all.
@@ -119,12 +159,13 @@ def _accept(place: Place, settings: Settings, ahead: float, orders: Sequence[Seq
             if stopping.wait(rest):
                 return
 
-    threads = [
-        threading.Thread(target=deliver, args=(mine, LONGEST_REST * (1 + number) / len(orders)), daemon=True)
-        for number, mine in enumerate(orders)
-    ]
-    for thread in threads:
-        thread.start()
+    lists = wish["orders"]
+    for number, mine in enumerate(lists, 1):
+        rest = wish["rest"] * number / len(lists)
+        threading.Thread(target=deliver, args=(mine, rest), daemon=True).start()
+    while settings.is_postgresql and not stopping.wait(SPOOL_SECONDS):
+        # As the web side does; on SQLite it is the engine's.
+        empty_spool(database, Spool(settings.spool))
     stopping.wait()
     inbox.close()
 
@@ -135,7 +176,7 @@ def _migrate(database: str) -> None:
     engine.dispose()
 
 
-def delivery(order: str, now: datetime) -> Delivery:
+def delivery(order: str, sold_at: datetime, received_at: datetime) -> Delivery:
     """A sale as Pocketsflow tells it; the order's name begins with its buyer's."""
     buyer = order.partition("-")[0]
     body = {
@@ -150,8 +191,8 @@ def delivery(order: str, now: datetime) -> Delivery:
         mode="live",
         body=json.dumps(body).encode(),
         event_header="order.completed",
-        timestamp_header=str(round(now.timestamp() * 1000)),
-        received_at=now,
+        timestamp_header=str(round(sold_at.timestamp() * 1000)),
+        received_at=received_at,
     )
 
 

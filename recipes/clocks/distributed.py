@@ -41,10 +41,13 @@ JOBS = 6
 class Rhythm:
     """How soon things are noticed, in seconds; cron patterns are Procrastinate's, with a field for seconds at the end.
 
-    A worker is taken for dead after `heartbeat` x 3 without a sign, its runs when their `lease` is over.
+    A worker is taken for dead after `heartbeat` x 3 without a sign, its runs when their `lease` is over. It shows life
+    for them every `renewal`, four times in a lease if not given: for where the database's time, in which the lease is,
+    passes otherwise than this machine's.
     """
 
     lease: float = 60.0
+    renewal: float | None = None
     heartbeat: float = 10.0
     poll: float = 1.0
     recovery: str = "* * * * * */10"
@@ -84,6 +87,7 @@ class DistributedClock:
             settings,
             clients,
             lease_seconds=rhythm.lease,
+            renewal_seconds=rhythm.renewal,
             now=now,
             alive=alive,
             works=works,
@@ -94,6 +98,10 @@ class DistributedClock:
         self._number: int | None = None
         self._stopping = threading.Event()
         self._stop: Callable[[], None] = lambda: None
+
+    def wake(self) -> None:
+        """Tells the worker that there is something to do, as a job does."""
+        self._dispatcher.wake()
 
     def stop(self) -> None:
         """Takes nothing more; `run` returns once what is under way has been settled. From any thread."""
@@ -218,7 +226,7 @@ class DistributedClock:
         Where the database was away, or this worker has just begun, living ones may not have shown life for their runs:
         they are left the time for it.
         """
-        if self._dispatcher.has_been_there_for() > timedelta(seconds=self._rhythm.lease / 4):
+        if self._dispatcher.has_been_there_for() > timedelta(seconds=self._dispatcher.renewal_seconds):
             self._now.keep()
             upkeep.recover_runs(self._engine, self._now())
 

@@ -35,8 +35,9 @@ LAST_TRIES = 20
 class SharedDispatcher(Dispatcher):
     """Takes the turns of one worker. Any number may be at work on a database.
 
-    lease_seconds: for how long nobody else takes a run that this worker has and does not show life for. time: what it
-    goes by, of the database and, between two looks, of `now`.
+    lease_seconds: for how long nobody else takes a run that this worker has and does not show life for.
+    renewal_seconds: how often it does; a quarter of that if not given. time: what it goes by, of the database and,
+    between two looks, of `now`.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class SharedDispatcher(Dispatcher):
         clients: runs.performing.Clients,
         *,
         lease_seconds: float,
+        renewal_seconds: float | None = None,
         now: Callable[[], datetime],
         alive: Callable[[], None],
         works: Callable[[], None] = lambda: None,
@@ -54,6 +56,7 @@ class SharedDispatcher(Dispatcher):
         self.time = DatabaseTime(engine, now, database_time)
         super().__init__(engine, settings, clients, self.time, alive, works=works)
         self._lease_time = timedelta(seconds=lease_seconds)
+        self.renewal_seconds = lease_seconds / 4 if renewal_seconds is None else renewal_seconds
         self._told = datetime.min.replace(tzinfo=UTC)
         self._passed_over = False
         self._there_since = self._monotonic()
@@ -171,8 +174,7 @@ class SharedDispatcher(Dispatcher):
 
     def _extend_leases(self) -> None:
         """Shows life for what is under way. Once the database is there again, at once: others wait a little for it."""
-        usual = self._lease_time.total_seconds() / 4
-        pause = usual
+        pause = usual = self.renewal_seconds
         while not self._ended.wait(pause):
             pause = usual
             under_way = list(self._under_way)

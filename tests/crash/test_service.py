@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from recipes.chaos.place import Place, furnish
 from recipes.chaos.standin import Fate, StandIn
 from recipes.chaos.verdict import Answers, judge
 from recipes.chaos.victims import delivery
+from recipes.db import open_database
 from recipes.pocketsflow.sending import deliver
 from tests.conftest import SECRET
 from tests.service.running import Service, eventually
@@ -72,8 +74,10 @@ def test_what_was_answered_is_done_whichever_process_is_killed(service: Service,
             thread.join(30)
     file = service.folder / "data" / "pocketwire.db"
     eventually(lambda: _has_ended(file), "the end of all runs", 40)
-    with closing(sqlite3.connect(file)) as database:
-        report = judge(database, answers, services, kills=len(VICTIMS), seconds=1)
+    database = open_database(f"sqlite:///{file}")
+    with database.connect() as connection:
+        report = judge(connection, answers, services, killed=Counter(VICTIMS), seconds=1)
+    database.dispose()
     said = f"CHAOS_SEED={seed}\n{report.text()}"
     assert report.is_good, said
     assert report.answered >= BUYERS, said
@@ -88,7 +92,7 @@ def _buy(url: str, buyer: int, answers: Answers, stop: threading.Event) -> None:
         now = datetime.now(UTC)
         order = f"b{buyer}-{number:06d}"
         try:
-            status, _ = deliver(url, "order.completed", SECRET, delivery(order, now).body, now)
+            status, _ = deliver(url, "order.completed", SECRET, delivery(order, now, now).body, now)
         except requests.RequestException:
             continue
         if 200 <= status < 300:

@@ -91,7 +91,8 @@ def test_what_was_begun_elsewhere_before_is_never_gone_on_with(
         assert "begun anew since, elsewhere or after" in _refused(settings, "move", "--to", url)
         assert _move(settings, other)[0].startswith("Going on with")
         said = _refused(settings, "move", "--to", url)
-        assert f"was moved to postgresql://postgres@/{make_url(other).database} already: set DATABASE_URL" in said
+        assert f"was moved to postgresql://postgres@/{make_url(other).database}?host=" in said
+        assert " already: set DATABASE_URL" in said
         assert f"delete {settings.data_dir / 'pocketwire.db.moved'}" in said
         assert [_is_served(each) for each in (settings.database, url, other)] == [False, False, True]
 

@@ -175,3 +175,18 @@ def test_who_shows_life_goes_on_whatever_it_meets(
     assert not troubles
     # What passes by itself is a line in the log.
     assert ("Traceback" in caplog.text) == isinstance(trouble, RuntimeError)
+
+
+def test_where_the_databases_time_passes_quicker_life_is_shown_as_often_as_it_takes(
+    kitchen: Kitchen, build: Build
+) -> None:
+    """A lease of a minute there may be over in a second here."""
+    worker = build(lease_seconds=60.0, renewal_seconds=0.05)
+    assert worker.turn() == 1
+    [before] = [run.lease_until for run in kitchen.runs()]
+    kitchen.later(seconds=59)
+    keeper = threading.Thread(target=worker._extend_leases)
+    keeper.start()
+    eventually(lambda: kitchen.runs()[0].lease_until != before, "a longer lease", seconds=5.0)
+    worker._ended.set()
+    keeper.join()

@@ -20,6 +20,7 @@ from sqlalchemy import Engine
 from sqlmodel import select
 from werkzeug import Request, Response
 
+from recipes.chaos.server import OwnServer
 from recipes.db import UNAVAILABLE, open_database, reading, transaction
 from recipes.migrations import migrate
 from recipes.models import OPEN_STATES, Endpoint, Event, Merchant, Run, RunState
@@ -29,7 +30,7 @@ from tests.conftest import NOW, SECRET, TOKEN
 from tests.integrations.cases import CASES
 from tests.integrations.conftest import StartVendor
 from tests.integrations.vendor import Vendor, answer
-from tests.postgresql import OwnServer, own_server
+from tests.postgresql import own_server
 from tests.recipes.engine.kitchen import Kitchen, order, step
 from tests.service.running import Service, eventually
 
