@@ -128,9 +128,14 @@ class Kitchen:
             runs.fan_out(session, now=self.now)
             return runs.claim(session, now=self.now, lease=self.lease, limits=self.limits, limit=limit, **more)
 
-    def perform(self, claimed: runs.Claimed) -> runs.Performed:
+    def perform(self, claimed: runs.Claimed, holds: Callable[[], bool] = lambda: True) -> runs.Performed:
         """Performs a run's step and leaves it at that, as an engine that dies before it settles."""
-        return runs.perform(claimed, self._tools)
+        return runs.perform(claimed, replace(self._tools, holds=holds))
+
+    def holds(self, claimed: runs.Claimed) -> bool:
+        """Whether the run is still whose it was when it was claimed."""
+        with reading(self.engine) as session:
+            return runs.is_held(session, claimed, self.now)
 
     def finish(self, claimed: Sequence[runs.Claimed]) -> list[runs.Performed]:
         """Performs what was claimed and settles it."""

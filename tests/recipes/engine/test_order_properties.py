@@ -1,13 +1,11 @@
 """Whatever fails, stops or is asked for in between: each lane in its order, nothing doubled, nobody let back in."""
 
 import contextlib
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import requests
@@ -15,15 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web import SlackResponse
-from sqlalchemy import event as database_event
-from sqlmodel import SQLModel
 
 from recipes import engine as runs
-from recipes.db import open_database, transaction
+from recipes.db import transaction
 from recipes.engine import Claimed
+from recipes.engine.claiming import LEASE
 from recipes.models import UNFINISHED_STATES, Endpoint, Merchant, RunState
 from recipes.vault import Vault
-from tests.conftest import NOW
+from tests.conftest import NOW, both_databases
+from tests.recipes.engine.conftest import NewDatabase
 from tests.recipes.engine.kitchen import Kitchen, order, step
 
 BUYERS = ("ada@example.com", "joe@example.com")
@@ -120,6 +118,8 @@ class World:
         self.orders: dict[str, str] = {}
         self.refunded: list[str] = []
         self._engines = 0
+        # By engines that stand still: what came of their calls, and what they have not called for yet.
+        self._frozen: list[tuple[list[runs.Performed], list[Claimed]]] = []
         self._slacks: dict[int, Slack] = {}
         self.kitchen = kitchen(self)
         first, second, third = (self.kitchen.connect_as("slack", name) for name in CONNECTIONS)
@@ -188,9 +188,26 @@ class World:
         claimed = self.kitchen.claim(limit=1 + limit % 4)
         for each in claimed[: done % 3]:
             self._perform(each)
+        self._another()
+        self.kitchen.recover(only_lease=self.kitchen.lease)
+
+    def freeze(self, limit: int, done: int) -> None:
+        """The engine stands still after some of its calls, until another takes its runs for lost; perhaps for ever."""
+        claimed = self.kitchen.claim(limit=1 + limit % 4)
+        self._frozen.append(([self._perform(each) for each in claimed[: done % 3]], claimed[done % 3 :]))
+        self._another()
+        self.kitchen.later(seconds=LEASE.total_seconds() + 1)
+        self.kitchen.recover()
+
+    def thaw(self, _which: int, _how: int) -> None:
+        """Those that stood still go on as if nothing had been: they make the calls that are theirs, and settle all."""
+        for performed, claimed in self._frozen:
+            self.kitchen.settle(performed + [self._perform(each) for each in claimed])
+        self._frozen.clear()
+
+    def _another(self) -> None:
         self._engines += 1
         self.kitchen.lease = f"engine-{self._engines}"
-        self.kitchen.recover(only_lease=self.kitchen.lease)
 
     def reconnect(self, which: int, _: int) -> None:
         """The merchant gives new credentials."""
@@ -222,11 +239,12 @@ class World:
 
     def _perform(self, claimed: Claimed) -> runs.Performed:
         self.present = claimed
-        return self.kitchen.perform(claimed)
+        return self.kitchen.perform(claimed, lambda: self.kitchen.holds(claimed))
 
 
 STEPS = {each.__name__: each for each in (
     World.sell, World.refund, World.upset, World.wait, World.turn, World.crash, World.reconnect, World.ask,
+    World.freeze, World.thaw,
 )}  # fmt: skip
 
 
@@ -235,12 +253,8 @@ OFTEN = [*STEPS, "sell", "upset", "turn", "turn"]
 
 
 @contextmanager
-def _a_world() -> Iterator[World]:
-    with tempfile.TemporaryDirectory() as folder:
-        engine = open_database(f"sqlite:///{Path(folder)}/pocketwire.db")
-        # Nothing here is about power cuts, and an example commits a hundred times.
-        database_event.listen(engine, "connect", lambda each, _: each.execute("PRAGMA synchronous=OFF"))
-        SQLModel.metadata.create_all(engine)
+def _a_world(new_database: NewDatabase) -> Iterator[World]:
+    with new_database() as engine:
         vault = Vault.from_keys(["a key of forty characters, or rather more"])
         with transaction(engine) as session:
             merchant = Merchant(name="Acme", created_at=NOW)
@@ -248,17 +262,26 @@ def _a_world() -> Iterator[World]:
             session.flush()
             endpoint = Endpoint(merchant_id=merchant.id or 0, token="t", created_at=NOW)
             session.add(endpoint)
-        try:
-            yield World(lambda world: Kitchen(engine, vault, endpoint, {}, clients=world))
-        finally:
-            engine.dispose()
+        yield World(lambda world: Kitchen(engine, vault, endpoint, {}, clients=world))
 
 
-@settings(max_examples=12, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(OFTEN), st.integers(0, 11), st.integers(0, 11)), min_size=20, max_size=40))
-def test_order_and_number_of_effects(story: list[tuple[str, int, int]]) -> None:
+STORIES = st.lists(st.tuples(st.sampled_from(OFTEN), st.integers(0, 11), st.integers(0, 11)), min_size=20, max_size=40)
+
+
+@both_databases
+def test_order_and_number_of_effects(new_database: NewDatabase, database_url: str) -> None:
     """Sales and refunds of two buyers over three connections, with all that can go wrong."""
-    with _a_world() as world:
+
+    @settings(max_examples=4 if database_url else 12, deadline=None)
+    @given(STORIES)
+    def holds(story: list[tuple[str, int, int]]) -> None:
+        _play(new_database, story)
+
+    holds()
+
+
+def _play(new_database: NewDatabase, story: list[tuple[str, int, int]]) -> None:
+    with _a_world(new_database) as world:
         for name, which, how in story:
             STEPS[name](world, which, how)
         world.end()

@@ -1,25 +1,22 @@
 """In whatever order starts and ends come: who has a subscription is in, and who has none is not."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event as database_event
-from sqlmodel import SQLModel
 
 from recipes import engine as runs
-from recipes.db import open_database, transaction
+from recipes.db import transaction
 from recipes.models import Endpoint, Merchant
 from recipes.retention import forget_old
 from recipes.vault import Vault
-from tests.conftest import NOW
+from tests.conftest import NOW, both_databases
+from tests.recipes.engine.conftest import NewDatabase
 from tests.recipes.engine.kitchen import Kitchen, step
 from tests.recipes.events.deliveries import sample
 
@@ -51,21 +48,15 @@ class Slack:
 
 
 @contextmanager
-def _a_kitchen(slack: Slack) -> Iterator[Kitchen]:
-    with tempfile.TemporaryDirectory() as folder:
-        engine = open_database(f"sqlite:///{Path(folder)}/pocketwire.db")
-        database_event.listen(engine, "connect", lambda each, _: each.execute("PRAGMA synchronous=OFF"))
-        SQLModel.metadata.create_all(engine)
+def _a_kitchen(new_database: NewDatabase, slack: Slack) -> Iterator[Kitchen]:
+    with new_database() as engine:
         with transaction(engine) as session:
             merchant = Merchant(name="Acme", created_at=NOW)
             session.add(merchant)
             session.flush()
             endpoint = Endpoint(merchant_id=merchant.id or 0, token="t", created_at=NOW)
             session.add(endpoint)
-        try:
-            yield Kitchen(engine, Vault.from_keys(["a key of forty characters, or rather more"]), endpoint, {}, slack)
-        finally:
-            engine.dispose()
+        yield Kitchen(engine, Vault.from_keys(["a key of forty characters, or rather more"]), endpoint, {}, slack)
 
 
 def _body(event: str, buyer: str, number: int) -> dict[str, Any]:
@@ -88,17 +79,18 @@ def _stories(draw: st.DrawFn) -> tuple[list[tuple[str, int, int]], int]:
     return draw(st.permutations(told)), ended.count(False)
 
 
-def test_who_has_a_subscription_is_in() -> None:
+@both_databases
+def test_who_has_a_subscription_is_in(new_database: NewDatabase, database_url: str) -> None:
     """One buyer after another; the connection may be paused, and reconnected, in between."""
     slack = Slack()
-    with _a_kitchen(slack) as kitchen:
+    with _a_kitchen(new_database, slack) as kitchen:
         connection = kitchen.connect("slack")
         fields = {"channel": CHANNEL, "email": "{{ buyer.email }}"}
         kitchen.recipe(CREATED, step("slack", "invite_to_channel", connection, **fields))
         kitchen.recipe(DELETED, step("slack", "remove_from_channel", connection, **fields))
         buyers = (f"buyer{number}@example.com" for number in count())
 
-        @settings(max_examples=15, deadline=None)
+        @settings(max_examples=5 if database_url else 15, deadline=None)
         @given(_stories(), st.lists(st.sampled_from(["work", "hold", "release", "wait"]), min_size=6, max_size=6))
         def holds(story: tuple[list[tuple[str, int, int]], int], between: list[str]) -> None:
             buyer, (told, going_on) = next(buyers), story
@@ -161,10 +153,10 @@ def _cook(kitchen: Kitchen) -> None:
 
 
 @pytest.mark.long
-def test_what_is_forgotten_changes_nothing() -> None:
+def test_what_is_forgotten_changes_nothing(new_database: NewDatabase) -> None:
     """Of two installations one forgets after a week: both do the same, to the last end."""
     services = Slack(), Slack()
-    with _a_kitchen(services[0]) as forgetful, _a_kitchen(services[1]) as keeping:
+    with _a_kitchen(new_database, services[0]) as forgetful, _a_kitchen(new_database, services[1]) as keeping:
         both = (forgetful, keeping)
         for kitchen in both:
             _cook(kitchen)
