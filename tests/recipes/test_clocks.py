@@ -2,9 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from importlib import import_module
-from typing import Protocol
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import Engine
@@ -13,87 +11,20 @@ from werkzeug import Request, Response
 from integrations import integration
 from recipes import engine as runs
 from recipes.clients import ClientCache
-from recipes.clocks.embedded import EmbeddedClock
-from recipes.db import is_postgresql, transaction
-from recipes.mail import Mailer
+from recipes.db import transaction
 from recipes.models import Connection, Endpoint, Merchant, RunState
 from recipes.settings import Settings
 from recipes.vault import Vault
 from tests.conftest import both_databases
 from tests.integrations.vendor import Vendor, answer
+from tests.recipes.clocks import Clocks
 from tests.recipes.engine.kitchen import Kitchen, order, step
 from tests.service.running import eventually
 
 pytestmark = both_databases
 
 TAKEN_AT_ONCE = integration("mailchimp").concurrent
-
-
-class Clock(Protocol):
-    """What the tests need of one."""
-
-    def run(self) -> None:
-        """Works until it is told to stop."""
-
-    def stop(self) -> None:
-        """Tells it so, from another thread."""
-
-
-class Clocks:
-    """The clock, or the workers, at work in threads. Time can be moved on."""
-
-    def __init__(self, engine: Engine, settings: Settings, clients: ClientCache) -> None:
-        self._moved = timedelta(0)
-        self._clocks = [self._clock(engine, settings, clients) for _ in range(2 if is_postgresql(engine) else 1)]
-        self._threads = [threading.Thread(target=clock.run) for clock in self._clocks]
-
-    def start(self) -> None:
-        """Begins."""
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self) -> None:
-        """Has them finish what is under way, and waits for it."""
-        self.ask_to_stop()
-        for thread in self._threads:
-            if thread.ident is not None:
-                thread.join(20.0)
-            assert not thread.is_alive()
-
-    def ask_to_stop(self) -> None:
-        """Does not wait."""
-        for clock in self._clocks:
-            clock.stop()
-
-    def at_work(self) -> int:
-        """How many have not ended yet."""
-        return sum(thread.is_alive() for thread in self._threads)
-
-    def now(self) -> datetime:
-        """The time that the clocks go by."""
-        return datetime.now(UTC) + self._moved
-
-    def later(self, **time: float) -> None:
-        """Moves it on, and has them look what is due by now."""
-        self._moved += timedelta(**time)
-        self.wake()
-
-    def wake(self) -> None:
-        """What a receiver does after a delivery; workers learn of it through the database."""
-        for clock in self._clocks:
-            if isinstance(clock, EmbeddedClock):
-                clock.wake()
-
-    def _clock(self, engine: Engine, settings: Settings, clients: ClientCache) -> Clock:
-        if not is_postgresql(engine):
-            return EmbeddedClock(engine, settings, clients, Mailer(settings), now=self.now)
-        distributed = import_module("recipes.clocks.distributed")  # not there without the extra
-        every_second = "* * * * * *"
-        rhythm = distributed.Rhythm(lease=8.0, heartbeat=1.0, poll=0.2, recovery=every_second, upkeep=every_second)
-        clock: Clock = distributed.DistributedClock(
-            engine, settings, clients, Mailer(settings), rhythm, now=self.now, database_time=lambda _: self.now()
-        )
-        return clock
+TAKEN_IN_A_MINUTE = integration("slack").per_minute or 0
 
 
 @pytest.fixture
@@ -132,7 +63,11 @@ def _names(mailchimp: Vendor) -> list[str]:
 
 
 def _texts(slack: Vendor) -> list[str]:
-    return [call.form["text"] if call.form else str((call.get_json() or {})["text"]) for call in slack.calls]
+    return [_text_of(call) for call in slack.calls]
+
+
+def _text_of(call: Request) -> str:
+    return call.form["text"] if call.form else str((call.get_json() or {})["text"])
 
 
 def _ended(kitchen: Kitchen, count: int, state: RunState = RunState.SUCCEEDED) -> None:
@@ -246,8 +181,37 @@ def test_a_service_that_asks_to_be_left_alone_is(kitchen: Kitchen, clocks: Clock
     assert len(slack.calls) == 7
 
 
+def test_a_service_is_asked_no_more_in_a_minute_than_it_takes(kitchen: Kitchen, clocks: Clocks, slack: Vendor) -> None:
+    """The rest is done in the next."""
+    _post(kitchen)
+    for number in range(TAKEN_IN_A_MINUTE + 2):
+        kitchen.deliver("order.completed", order(number, f"buyer{number}@example.com"))
+    clocks.start()
+    _ended(kitchen, TAKEN_IN_A_MINUTE)
+    kitchen.deliver("order.completed", order(1_000, "another@example.com"))
+    eventually(lambda: len(kitchen.states()) == TAKEN_IN_A_MINUTE + 3, "the last run")
+    assert len(slack.calls) == TAKEN_IN_A_MINUTE
+    clocks.later(seconds=61)
+    _ended(kitchen, TAKEN_IN_A_MINUTE + 3)
+
+
+def test_what_a_dead_engine_may_have_done_is_asked_about(kitchen: Kitchen, clocks: Clocks, slack: Vendor) -> None:
+    """Of the service; one that cannot tell is not called again, the merchant has to say."""
+    _post(kitchen)
+    slack.answers["POST /conversations.history"] = answer({"ok": False, "error": "missing_scope"})
+    kitchen.deliver("order.completed", order(1))
+    kitchen.deliver("order.completed", order(2))
+    [claimed] = kitchen.claim()
+    kitchen.perform(claimed)
+    clocks.later(minutes=3)
+    clocks.start()
+    _ended(kitchen, 1)
+    assert kitchen.states() == [RunState.UNSURE, RunState.SUCCEEDED]
+    assert [_text_of(call) for call in slack.seen("POST /chat.postMessage")] == ["order_1", "order_2"]
+
+
 def test_what_a_dead_engine_had_goes_on(kitchen: Kitchen, clocks: Clocks, mailchimp: Vendor) -> None:
-    """What can be repeated is repeated; what cannot is asked about first."""
+    """What can be repeated is repeated."""
     _add(kitchen)
     for number in range(3):
         kitchen.deliver("order.completed", order(number, f"buyer{number}@example.com"))
