@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Engine
+
 from benchmarks import deliveries
 from benchmarks.client import Answers, send
 from benchmarks.installation import API_KEY, STORES, THREADS, Serving, StandIn, install, service_standing_in
@@ -26,13 +28,15 @@ def measure(folder: Path, count: int, rounds: int) -> Iterator[Row]:
     Each event has one recipe, whose one step adds a subscriber at a service that takes 50 ms to answer.
     """
     installation = install(folder / "calling")
+    database = open_database(f"sqlite:///{installation.file}")
     ours, plain, calm = [], [], []
     with service_standing_in(folder) as service, installation.serving(service.port) as serving:
         burst(serving, service, installation.endpoints, WARM_UP)
         for _ in range(rounds):
-            plain.append(plain_pool(service, count))
+            plain.append(plain_pool(service, database, count))
             ours.append(burst(serving, service, installation.endpoints, count).events)
             calm.append(at_100_a_second(serving, service, installation.endpoints))
+    database.dispose()
     yield Row(
         f"{count:,} events at once to a service that takes 50 ms, end to end",
         f"{median(ours):,.0f}/s",
@@ -79,13 +83,13 @@ def _each_once(service: StandIn, bodies: Sequence[bytes], answers: Answers) -> d
     return found
 
 
-def plain_pool(service: StandIn, count: int) -> float:
+def plain_pool(service: StandIn, database: Engine, count: int) -> float:
     """Calls a second by as many threads as the engine has, with as many clients and nothing else to do."""
     mailchimp = integration("mailchimp")
     credentials = kit.validate(mailchimp.credentials, {"api_key": API_KEY})
     clients = [mailchimp.connect(credentials, f"http://127.0.0.1:{service.port}/3.0") for _ in range(STORES)]
     action, now = mailchimp.action("add_subscriber"), datetime.now(UTC)
-    rows = MerchantRows(open_database("sqlite://"), 1, lambda: now)
+    rows = MerchantRows(database, 1, lambda: now)
 
     def call(number: int) -> None:
         values: dict[str, Any] = {"audience": "a1b2c3", "email": f"buyer-{number}@example.com", "first_name": "Jane"}

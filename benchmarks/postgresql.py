@@ -50,7 +50,7 @@ def _measure(folder: Path, store: Server, database: Engine, count: int, rounds: 
     ):
         burst(serving, service, installation.endpoints, WARM_UP)
         for _ in range(rounds):
-            plain.append(plain_pool(service, count))
+            plain.append(plain_pool(service, database, count))
             before = _spent(database, store, serving)
             bursts.append(burst(serving, service, installation.endpoints, count))
             spent.append(_spent(database, store, serving).per_event(before, count))
