@@ -1,21 +1,25 @@
 """What is needed to perform the runs that were claimed."""
 
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 
-from sqlalchemy import select
+from sqlalchemy import Text, cast, select
 from sqlmodel import Session, col
 
 from recipes import jobs
 from recipes.batches import is_one_of
 from recipes.definition import UNREADABLE, Definition, readable
-from recipes.engine.standing import Objection, has_waited, objection
+from recipes.engine.standing import Objection, may_be_late, objection
 from recipes.engine.undone import look_ahead
 from recipes.models import Attempt, AttemptResult, Connection, Event, RecipeVersion, Run, RunState
 
 logger = logging.getLogger(__name__)
+
+_DEFINITION = cast(col(RecipeVersion.definition), Text)
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,8 @@ class Claimed:
 def load(session: Session, ids: Sequence[int], now: datetime) -> list[Claimed]:
     """The runs that were claimed, in their order. One whose recipe cannot be read has failed, and is left out."""
     found = session.execute(
-        select(Run, Event, RecipeVersion, Connection)
+        # No objects of what many runs share: made for each of them, they would take longer than all else here.
+        select(Run, Event, _DEFINITION, col(Connection.revision), col(Connection.credentials))
         .join(Event, col(Event.id) == col(Run.event_id))
         .join(RecipeVersion, col(RecipeVersion.id) == col(Run.version_id))
         .outerjoin(Connection, col(Connection.id) == col(Run.connection_id))
@@ -58,26 +63,43 @@ def load(session: Session, ids: Sequence[int], now: datetime) -> list[Claimed]:
         .order_by(col(Run.order_at), col(Run.event_id), col(Run.id))
         .execution_options(populate_existing=True)
     ).all()
+    readable_ones = []
+    for run, event, stored, revision, credentials in found:
+        definition = _definition(stored)
+        if definition is None:
+            _fail(session, run, now)
+        else:
+            readable_ones.append((run, event, definition, revision or 0, credentials or b""))
     # After a burst all that is claimed has waited, and is asked about.
-    look_ahead(session, [event for run, event, _, _ in found if has_waited(run, event, now)])
-    claimed = [_claimed(session, run, event, version, connection, now) for run, event, version, connection in found]
-    return [each for each in claimed if each]
+    look_ahead(
+        session,
+        [event for run, event, definition, _, _ in readable_ones if may_be_late(run, event, definition, now=now)],
+    )
+    return [
+        _claimed(session, run, event, definition, revision, credentials, now)
+        for run, event, definition, revision, credentials in readable_ones
+    ]
+
+
+@lru_cache(maxsize=500)
+def _definition(stored: str) -> Definition | None:
+    return readable(json.loads(stored))
+
+
+def _fail(session: Session, run: Run, now: datetime) -> None:
+    """By itself: were the claim to fail, nothing would be done for anyone any more."""
+    logger.error(
+        "the recipe's version %s cannot be read: run %s for event %s has failed", run.version_id, run.id, run.event_id
+    )
+    run.state, run.outcome, run.finished_at = RunState.FAILED, UNREADABLE, now
+    run.lease = run.lease_until = None
+    session.flush()
+    jobs.look_soon(session)  # what is behind it goes now
 
 
 def _claimed(
-    session: Session, run: Run, event: Event, version: RecipeVersion, connection: Connection | None, now: datetime
-) -> Claimed | None:
-    definition = readable(version.definition)
-    if definition is None:
-        # It fails by itself: were the claim to fail, nothing would be done for anyone any more.
-        logger.error(
-            "the recipe's version %s cannot be read: run %s for event %s has failed", version.id, run.id, event.id
-        )
-        run.state, run.outcome, run.finished_at = RunState.FAILED, UNREADABLE, now
-        run.lease = run.lease_until = None
-        session.flush()
-        jobs.look_soon(session)  # what is behind it goes now
-        return None
+    session: Session, run: Run, event: Event, definition: Definition, revision: int, credentials: bytes, now: datetime
+) -> Claimed:
     return Claimed(
         run_id=run.id or 0,
         merchant_id=run.merchant_id,
@@ -94,8 +116,8 @@ def _claimed(
         doubt=run.doubt,
         lease=run.lease or "",
         connection_id=run.connection_id,
-        revision=connection.revision if connection else 0,
-        credentials=connection.credentials if connection else b"",
+        revision=revision,
+        credentials=credentials,
         objection=objection(session, run, event, definition, now=now),
         doubt_since=_doubt_since(session, run) if run.doubt else None,
     )

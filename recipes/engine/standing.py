@@ -48,12 +48,15 @@ class Objection:
     something_was_done: bool = False
 
 
-def has_waited(run: Run, event: Event, now: datetime) -> bool:
-    """Whether the step that a run is at is not done as soon as its event came.
+def may_be_late(run: Run, event: Event, definition: Definition, *, now: datetime) -> bool:
+    """Whether the step that a run is at gives something, and is not done as soon as its event came."""
+    step = definition.steps[run.step]
+    return _gives(step) and _has_waited(run, event, step, now)
 
-    An event from the future tells that the clock was set back, and nothing of how long it waited.
-    """
-    return run.attempt > 1 or run.step > 0 or abs(now - event.received_at) > _AT_ONCE
+
+def _has_waited(run: Run, event: Event, step: Step, now: datetime) -> bool:
+    # An event from the future tells that the clock was set back, and nothing of how long it waited.
+    return bool(step.wait) or run.attempt > 1 or run.step > 0 or abs(now - event.received_at) > _AT_ONCE
 
 
 def objection(session: Session, run: Run, event: Event, definition: Definition, *, now: datetime) -> Objection | None:
@@ -64,7 +67,7 @@ def objection(session: Session, run: Run, event: Event, definition: Definition, 
     """
     step = definition.steps[run.step]
     gives = _gives(step)
-    if gives and not (step.wait or has_waited(run, event, now)):
+    if gives and not _has_waited(run, event, step, now):
         return None
     found = _look(session, run, event, step, gives, now)
     if found is None or _is_let_through(session, run.event_id, run.id):

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 _MOST_RETURNS = 20
 _UNCLEAR = "We cannot tell whether this was undone since. Running this again may give access back, or take it away."
 _MEMORY = IdentityMemory.__table__  # type: ignore[attr-defined]
-_AHEAD = "memories"
+_AHEAD, _READ = "memories", "readings"
 _is_sample = col(Event.origin) == Origin.SAMPLE
 
 
@@ -52,7 +52,7 @@ def taken_since(session: Session, event: Event, *, now: datetime) -> str | None:
 
 
 def _look(session: Session, event: Event) -> Undone | None:
-    reading = read_again(event)
+    reading = session.info.get(_READ, {}).get(event.id) or read_again(event)
     if reading.payload is None:
         return None
     return undone(event.type, reading.payload, memory_of(session, event, reading), _returns(session, event))
@@ -107,6 +107,7 @@ def look_ahead(session: Session, events: Sequence[Event]) -> None:
     for event in events:
         with suppress(Exception):  # one that cannot be read is told of where it is asked about
             readings.append((event, read_again(event)))
+    session.info.setdefault(_READ, {}).update((event.id, reading) for event, reading in readings)
     remember(session, readings)
 
 
