@@ -1,15 +1,16 @@
-"""Whether something else gives the buyer what a step is about to take: another order, another subscription.
+"""Whether something else gives the buyer what a step is about to take, and whether a later event said otherwise.
 
 A buyer switches plans, and the new subscription starts before the old one ends; or the end of an old one comes late.
 What counts is what runs say (engine/words.py), and for events that are forgotten what was noted of them as gifts.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
+from typing import Any
 
-from sqlalchemy import String, cast, or_
+from sqlalchemy import String, and_, cast, or_
 from sqlalchemy import select as columns
 from sqlmodel import Session, col
 
@@ -22,7 +23,7 @@ from recipes.engine.undone import day_of, memory_of, of_the_buyer, read_again
 from recipes.engine.words import Said, Word, action_of, other_connections, rights, said_by, words_of
 from recipes.events.identity import about
 from recipes.events.undoing import ENDINGS, undone
-from recipes.models import Event, Recipe, RecipeVersion, Run
+from recipes.models import Event, Recipe, RecipeVersion, Run, RunState
 
 # Of one buyer, of recipes that give or take the like.
 _MOST_RUNS = 200
@@ -48,7 +49,7 @@ def still_given(session: Session, event: Event, step: Step, *, now: datetime) ->
     since = undone(event.type, reading.payload, memory_of(session, event, reading), ())
     if since and not since.took:
         return f"{since.happened}."
-    others, are_all = _others(session, event, step, action)
+    others, are_all = _others(session, event, step, frozenset(action.takes))
     words = [word for _, word, rights in words_of(session, others) if not rights.isdisjoint(taken)]
     if are_all:
         # Looked up last: what is forgotten meanwhile is noted by then.
@@ -60,6 +61,46 @@ def still_given(session: Session, event: Event, step: Step, *, now: datetime) ->
         return None
     first = min(word.since for word in latest)
     return _sentence(latest[0].holder, day_of(session, event.merchant_id, first, now) if are_all else None)
+
+
+def overruled(session: Session, event: Event, step: Step, *, now: datetime) -> str | None:
+    """What a later event of the same order or subscription did to the contrary, as a sentence; None if none did.
+
+    A pause undoes no start, as the buyer may keep access. But where the merchant's own recipe took it then, a step that
+    comes to give it only now, as it had to wait, would be done in the wrong order; and the other way round. What is not
+    done yet does not count: it comes after this one. Raises as `still_given` does.
+    """
+    action = action_of(step)
+    giving = _given_alike(step, action) if action else frozenset()
+    if action is None or not giving or event.subject is None:
+        return None
+    later, are_all = _others(session, event, step, giving, only_later=True)
+    reading = read_again(event) if later else None
+    own = rights(event, reading, step, action) if reading else frozenset()
+    if reading is None or not own:
+        return None
+    words = [
+        word
+        for said, word, rights in words_of(session, [each for each in later if _is_done(each)])
+        if word.holder == about(reading) and not word.left_out and not rights.isdisjoint(own)
+    ]
+    last = max(words, key=attrgetter("at", "event_id"), default=None)
+    if last is None and not are_all:
+        raise CannotBeTold(f"the buyer has more than {_MOST_RUNS} later runs that give or take the same")
+    if last is None or last.gives == (action.name in giving):
+        return None
+    day = day_of(session, event.merchant_id, last.at, now)
+    return f"The buyer was given this since, on {day}." if last.gives else f"This was taken from the buyer on {day}."
+
+
+def _given_alike(step: Step, action: kit.Action) -> frozenset[str]:
+    """The actions, by name, that give what this one takes, or what those take that take what this one gives."""
+    taking = [action] if action.takes else [t for t in integration(step.app).actions if action.name in t.takes]
+    return frozenset(name for each in taking for name in each.takes)
+
+
+def _is_done(said: Said) -> bool:
+    return said.run.step > said.number or said.run.state in (RunState.SUCCEEDED, RunState.UNSURE)
 
 
 def _latest_in_force(words: Sequence[Word], own: str | None) -> Sequence[Word] | None:
@@ -78,18 +119,26 @@ def _sentence(holder: str, day: str | None) -> str:
     return f"The buyer also has an order{f', of {day},' if day else ''} that gives the same."
 
 
-def _others(session: Session, event: Event, step: Step, action: kit.Action) -> tuple[list[Said], bool]:
+def _others(
+    session: Session, event: Event, step: Step, giving: Collection[str], *, only_later: bool = False
+) -> tuple[list[Said], bool]:
     """The steps of the buyer's other runs that give or take the like, on the same connection or one that is gone.
 
-    And whether those are all, or only the latest: of each order and subscription among them its last word is there.
+    giving: the actions that give it, by name. And whether those are all, or only the latest: of each order and
+    subscription among them its last word is there.
     """
-    definitions = _definitions(session, event.merchant_id, step.app, action)
+    alike = {each.name for each in integration(step.app).actions if _is_like(each, giving)}
+    definitions = _definitions(session, event.merchant_id, step.app, alike)
     if not definitions:
         return [], True
+    is_later = or_(
+        col(Event.occurred_at) > event.occurred_at,
+        and_(col(Event.occurred_at) == event.occurred_at, col(Event.id) > event.id),
+    )
     found = session.execute(
         columns(col(Run.id), col(Run.event_id), col(Run.version_id), col(Run.state), col(Run.step))
         .join(Event, col(Event.id) == col(Run.event_id))
-        .where(*of_the_buyer(event), col(Event.id) != event.id)
+        .where(*of_the_buyer(event), is_later if only_later else col(Event.id) != event.id)
         .where(is_one_of(session.connection(), col(Run.version_id), definitions))
         .order_by(col(Event.occurred_at).desc(), col(Event.id).desc(), col(Run.id).desc())
         .limit(_MOST_RUNS + 1)
@@ -98,17 +147,26 @@ def _others(session: Session, event: Event, step: Step, action: kit.Action) -> t
     left_out = steps_left_out(session, [run.id for run in looked_at])
 
     def gives(each: Step, other: kit.Action) -> bool | None:
-        is_like = each.app == step.app and _is_like(other, action)
-        return other.name in action.takes if is_like else None
+        return other.name in giving if each.app == step.app and other.name in alike else None
 
     said = [s for run in looked_at for s in said_by(run, definitions[run.version_id], left_out[run.id], gives)]
     elsewhere = other_connections(session, step, {each.step.connection_id for each in said})
     return [each for each in said if each.step.connection_id not in elsewhere], len(found) == len(looked_at)
 
 
-def _definitions(session: Session, merchant_id: int, app: str, action: kit.Action) -> Mapping[int, Definition]:
-    """The merchant's versions of recipes, by their id, that have a step which gives or takes the like."""
-    names = [each.name for each in integration(app).actions if _is_like(each, action)]
+def _definitions(session: Session, merchant_id: int, app: str, names: Collection[str]) -> Mapping[int, Definition]:
+    """The merchant's versions of recipes, by their id, that have a step which does one of these.
+
+    Kept for as long as the session, which is one transaction's: many runs of a store ask for the same.
+    """
+    known: dict[Any, Mapping[int, Definition]] = session.info.setdefault("versions_alike", {})
+    key = (merchant_id, app, *sorted(names))
+    if key not in known:
+        known[key] = _find_definitions(session, merchant_id, app, names)
+    return known[key]
+
+
+def _find_definitions(session: Session, merchant_id: int, app: str, names: Collection[str]) -> Mapping[int, Definition]:
     # Most have none, and are not even read. What this finds besides is told from the steps.
     mentions = [cast(col(RecipeVersion.definition), String).contains(f'"{name}"', autoescape=True) for name in names]
     versions = session.execute(
@@ -121,5 +179,5 @@ def _definitions(session: Session, merchant_id: int, app: str, action: kit.Actio
     return {number: each for number, each in known if any(s.app == app and s.action in names for s in each.steps)}
 
 
-def _is_like(other: kit.Action, action: kit.Action) -> bool:
-    return other.name in action.takes or not set(other.takes).isdisjoint(action.takes)
+def _is_like(other: kit.Action, giving: Collection[str]) -> bool:
+    return other.name in giving or not set(other.takes).isdisjoint(giving)

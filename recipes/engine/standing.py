@@ -17,7 +17,7 @@ from integrations import integration
 from integrations.errors import Permanent
 from recipes.definition import Definition, Step
 from recipes.engine.left_out import steps_left_out
-from recipes.engine.rights import still_given
+from recipes.engine.rights import overruled, still_given
 from recipes.engine.undone import taken_since
 from recipes.models import Event, LetThrough, Run
 
@@ -84,6 +84,8 @@ def _has_done_something(session: Session, run: Run) -> bool:
 def _look(session: Session, run: Run, event: Event, step: Step, gives: bool, now: datetime) -> Objection | None:
     try:
         said = taken_since(session, event, now=now) if gives else still_given(session, event, step, now=now)
+        if said is None and _has_waited(run, event, step, now):
+            said = overruled(session, event, step, now=now)
     except SQLAlchemyError:
         raise
     except Exception:
