@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import requests
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ReadTimeoutError
 from urllib3.exceptions import HTTPError as TransportError
 
 from integrations.errors import ActionError, Permanent, Temporary, Unauthorized, Unsure
@@ -105,6 +105,7 @@ _NOT_SENT = (
     ssl.SSLCertVerificationError,
     urllib.error.URLError,  # wraps only what goes wrong before the request is out whole
 )
+_TOO_LATE = (requests.exceptions.ReadTimeout, ReadTimeoutError, TimeoutError)
 _NETWORK = (
     OSError,  # requests' own exceptions and urllib's URLError are among them
     http.client.HTTPException,
@@ -127,6 +128,8 @@ def network_error(service: str, error: Exception) -> ActionError:
         return Temporary(f"{service} could not be reached.", detail=name)
     if isinstance(error, UnreadableAnswer | ValueError) and not isinstance(error, UnicodeError):
         return Unsure(f"{service} gave an answer that could not be read.", detail=name)
+    if any(isinstance(each, _TOO_LATE) for each in wrapped):
+        return Unsure(f"{service} did not answer in time.", detail=name)
     if any(isinstance(each, _NETWORK) for each in wrapped):
         return Unsure(f"The connection to {service} broke before it answered.", detail=name)
     return Unsure(f"Something unexpected happened while calling {service}.", detail=name)

@@ -15,6 +15,7 @@ OVERLAP = timedelta(days=1)
 SHORTEST_SECRET, LONGEST_SECRET = 12, 500
 MOST_PREVIOUS = 4
 # Counted like a refusal, though such a delivery is taken.
+TOO_LARGE = "it was over 256 kB"
 EARLIER_SECRET = "signed with an earlier secret"  # noqa: S105 - a reason, not a secret
 
 

@@ -143,15 +143,9 @@ class Intake:
             arrival.identity = self._identify(arrival.delivery, arrival.reading, arrival.about)
             self._look_up([arrival])
         endpoint_id = arrival.delivery.endpoint_id
-        claimed = [
-            key for key in arrival.identity.keys if self._is_claimed(endpoint_id, key, arrival.delivery.received_at)
-        ]
-        if claimed:
+        received_at = arrival.delivery.received_at
+        if any(self._is_claimed(endpoint_id, key, received_at) for key in arrival.identity.keys):
             arrival.is_new = False
-            if all(key.unsure for key in claimed):
-                own = next(key.text for key in arrival.identity.keys if not key.unsure)
-                # Not the key that decided: it may hold a buyer's e-mail.
-                logger.warning("%s at endpoint %d is taken for a repeat, though this key is new", own, endpoint_id)
             return
         for key in arrival.identity.keys:
             self._until[endpoint_id, key.text] = key.until

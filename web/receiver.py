@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from recipes.endpoint_cache import EndpointCache, KnownEndpoint, Signer
-from recipes.endpoints import EARLIER_SECRET
+from recipes.endpoints import EARLIER_SECRET, TOO_LARGE
 from recipes.inbox import CannotAccept, Inbox, Receipt
 from recipes.models import Origin
 from recipes.spool import Delivery
@@ -45,7 +45,6 @@ _UNAVAILABLE = _answer("503 Service Unavailable", "unavailable", "We cannot stor
 NO_SECRET = "no signing secret is set here yet"  # noqa: S105 - a reason, not a secret
 MISSING_SIGNATURE = "the signature was missing"
 WRONG_SIGNATURE = "the signature was wrong"
-TOO_LARGE = "it was over 256 kB"
 
 
 class Receiver:

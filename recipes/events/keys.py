@@ -42,13 +42,11 @@ class Key:
     """A name for what happened. until: when it may happen anew; None for never.
 
     noted: claimed so that reconciling finds the event by it, but no ground to call a delivery a duplicate.
-    unsure: the event has a better key; what is called a duplicate by this one alone is worth a line in the log.
     """
 
     text: str
     until: datetime | None = None
     noted: bool = False
-    unsure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +86,15 @@ def customer_created(payload: Payload, received_at: datetime, memory: Memory | N
 
 
 def review_created(payload: Payload, received_at: datetime, memory: Memory | None) -> Identity:
-    """By the review's id, and by product and buyer: the API may call a review by another id than its delivery did.
+    """By the review's id. By product and buyer only where it has none; else that is noted, as the API may call the
+    review by another id than its delivery did.
 
-    So a buyer's second review of one product is taken for the first, until ids are known to match.
+    Deliveries are sure of their ids: a buyer's second review of one product is another.
     """
     review, product, email = bodies.review_id_of(payload), bodies.product_id_of(payload), bodies.email_of(payload)
     keys = [Key(f"review.created:id:{review}")] if review else []
     if product and email:
-        keys.append(Key(f"review.created:{product}:{email}", unsure=review is not None))
+        keys.append(Key(f"review.created:{product}:{email}", noted=review is not None))
     return Identity(tuple(keys))
 
 

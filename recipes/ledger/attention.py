@@ -9,7 +9,7 @@ from sqlalchemy import exists, func, literal_column
 from sqlmodel import Session, col, select
 
 from integrations import integration
-from recipes.endpoints import EARLIER_SECRET, on_earlier_secret
+from recipes.endpoints import EARLIER_SECRET, TOO_LARGE, on_earlier_secret
 from recipes.events import event_type
 from recipes.ledger.leaving import is_left
 from recipes.ledger.quiet import SilenceKind, silences
@@ -47,6 +47,8 @@ class Fix(StrEnum):
     LOOK_AT_WAITING = "look_at_waiting"
 
 
+_OTHER_SECRET = "Check that the signing secret here is the one that Pocketsflow shows."  # noqa: S105 - a sentence
+_TOO_LARGE = "Pocketsflow’s own are far smaller: somebody else may know this address."
 _LOOK = {
     SilenceKind.ENGINE: Fix.LOOK_AT_WAITING,
     SilenceKind.STORE: Fix.LOOK_AT_ADDRESS,
@@ -184,9 +186,9 @@ def _refused(session: Session, endpoint: Endpoint, zone: ZoneInfo, now: datetime
         Attention(
             kind="deliveries_refused",
             sentence=f"{_deliveries(refused, endpoint)} since {day(refused.first_at, zone)}: {refused.reason}.",
-            note="Check that the signing secret here is the one that Pocketsflow shows.",
+            note=_TOO_LARGE if refused.reason == TOO_LARGE else _OTHER_SECRET,
             count=refused.count,
-            fix=Fix.SET_SECRET,
+            fix=Fix.LOOK_AT_ADDRESS if refused.reason == TOO_LARGE else Fix.SET_SECRET,
             endpoint_id=endpoint.id,
             mode=endpoint.mode,
         )

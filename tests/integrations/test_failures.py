@@ -118,6 +118,18 @@ def test_what_may_have_been_sent_is_unsure(error: Exception) -> None:
     assert type(network_error("Acme", error)) is Unsure
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (TimeoutError("timed out"), "Acme did not answer in time."),
+        (requests.exceptions.ReadTimeout("late"), "Acme did not answer in time."),
+        (ConnectionResetError(104, "reset"), "The connection to Acme broke before it answered."),
+    ],
+)
+def test_silence_is_told_from_a_broken_line(error: Exception, said: str) -> None:
+    assert str(network_error("Acme", error)) == said
+
+
 def test_an_earlier_calls_failure_does_not_speak_for_this_one() -> None:
     """It stays in __context__ when a second call breaks inside the handling of the first."""
     error = http.client.RemoteDisconnected("closed")

@@ -11,7 +11,7 @@ from sqlmodel import select
 from recipes import engine as runs
 from recipes import ledger
 from recipes.db import reading, transaction
-from recipes.endpoints import EARLIER_SECRET, endpoint_of, rejections, set_secret
+from recipes.endpoints import EARLIER_SECRET, TOO_LARGE, endpoint_of, rejections, set_secret
 from recipes.models import Endpoint, Event, LedgerRow, Merchant, Mode, Origin, RejectedDelivery, RunState
 from recipes.rows import MerchantRows
 from recipes.spool import Delivery
@@ -353,6 +353,25 @@ def test_refused_deliveries_are_told_until_one_is_taken(kitchen: Kitchen) -> Non
             event.origin = origin
             session.flush()
             assert [item.kind for item in ledger.needs_attention(session, endpoint.merchant_id, kitchen.now)] == told
+
+
+@pytest.mark.parametrize(
+    ("reason", "fix", "note"),
+    [
+        ("the signature was wrong", ledger.Fix.SET_SECRET, "Check that the signing secret"),
+        (TOO_LARGE, ledger.Fix.LOOK_AT_ADDRESS, "somebody else may know this address"),
+    ],
+)
+def test_a_refusal_comes_with_what_mends_it(
+    engine: Engine, endpoint: Endpoint, reason: str, fix: ledger.Fix, note: str
+) -> None:
+    """The secret has nothing to do with the size."""
+    with transaction(engine) as session:
+        session.add(RejectedDelivery(endpoint_id=endpoint.id or 0, reason=reason, count=1, first_at=NOW, last_at=NOW))
+        session.flush()
+        [item] = ledger.needs_attention(session, endpoint.merchant_id, NOW)
+    assert item.fix is fix
+    assert note in item.note
 
 
 def test_refused_deliveries_are_told_since_when_in_the_stores_own_time(engine: Engine, endpoint: Endpoint) -> None:
