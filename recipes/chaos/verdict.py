@@ -95,7 +95,7 @@ class Report:
         deliveries = sum(self.receipts.values())
         lines = [
             f"kills          {self.kills} in {self.seconds:.1f} s ({pace:.1f} per second): {_counted(self.killed)}",
-            f"answered       {deliveries} deliveries of {self.answered} orders, {spooled} of them spooled",
+            f"answered       {deliveries} deliveries of {self.answered} orders, {spooled} of them kept in the spool",
             f"stored         {self.stored} orders",
             f"runs           {_counted(self.runs)}",
             f"calls          {self.calls}, and {self.looks} looks whether a message was there",
@@ -104,6 +104,8 @@ class Report:
         for word, found in (("lost", self.lost), ("doubled", self.doubled), ("out of order", self.out_of_order)):
             lines.append(f"{word:<15}{len(found)}")
             lines += [f"  {sentence}" for sentence in found[:_LISTED]]
+        if self.is_good:
+            lines.append("Nothing was lost, doubled or done in the wrong order. Unsure: the merchant would be asked.")
         return "\n".join(lines)
 
 
