@@ -39,6 +39,10 @@ class Receipt(StrEnum):
 _RECEIPTS = {True: Receipt.STORED, False: Receipt.DUPLICATE, None: Receipt.SPOOLED}
 
 
+# By endpoint and reason: how many, the first time and the last.
+_Counted = dict[tuple[int, str], tuple[int, datetime, datetime]]
+
+
 class CannotAccept(Exception):
     """Neither the database nor the spool could take the delivery: it must not be answered 2xx."""
 
@@ -71,7 +75,7 @@ class Inbox:
         self._wake = wake
         self._monotonic = monotonic
         self._queue: list[_Waiting] = []
-        self._counted: dict[tuple[int, str], tuple[int, datetime, datetime]] = {}
+        self._counted: _Counted = {}
         self._flush_at = 0.0
         self._rest_until = 0.0
         self._closing = False
@@ -224,14 +228,35 @@ class Inbox:
         with self._something:
             counted, self._counted = self._counted, {}
         try:
-            with transaction(self._engine) as session:
-                add_counts(session, counted)
+            self._write_counts(counted)
         except SQLAlchemyError as error:
             # Counts are for information: a locked database must not hold up deliveries for them. They are tried again.
             logger.warning("the counts of refused deliveries have to wait (%s)", type(error).__name__)
             with self._something:
                 for (endpoint_id, reason), each in counted.items():
                     self._add(endpoint_id, reason, each)
+
+    def _write_counts(self, counted: _Counted) -> None:
+        """Takes what is done with out of `counted`. Raises SQLAlchemyError while the database cannot be written.
+
+        Nothing else: it would end the thread, and no delivery would be stored any more.
+        """
+        parts = [dict(counted)]
+        while parts:
+            part = parts.pop()
+            try:
+                with transaction(self._engine) as session:
+                    add_counts(session, part)
+            except Exception as error:
+                if is_about_the_database(error):
+                    raise
+                if len(part) > 1:
+                    # One that is refused, such as an endpoint's that is gone, keeps no other out.
+                    parts += [{place: each} for place, each in part.items()]
+                    continue
+                logger.exception("refused deliveries cannot be counted, by endpoint and reason: %s", list(part))
+            for place in part:
+                del counted[place]
 
 
 def _reason(error: SQLAlchemyError) -> str:

@@ -15,7 +15,7 @@ from sqlmodel import select
 
 from recipes.db import Lock, one_at_a_time, open_database, reading, transaction
 from recipes.inbox import CannotAccept, Inbox, Receipt
-from recipes.models import Endpoint, Event, RejectedDelivery, Standing
+from recipes.models import Endpoint, Event, Standing
 from recipes.settings import Settings
 from recipes.spool import Delivery, Spool
 from recipes.storing import bring_in, store
@@ -232,32 +232,6 @@ def test_without_database_and_spool_nothing_is_accepted(
     settings.spool.rmdir()
     with _locked(engine), pytest.raises(CannotAccept):
         inbox.accept(delivery())
-
-
-def test_refusals_are_counted_by_reason(inbox: Inbox, engine: Engine, endpoint: Endpoint) -> None:
-    """The merchant sees how many, why and since when; the count survives the process."""
-    assert endpoint.id is not None
-    inbox.count(endpoint.id, "the signature was wrong", NOW)
-    inbox.count(endpoint.id, "the signature was wrong", NOW + timedelta(hours=1))
-    inbox.close()
-    with reading(engine) as session:
-        [counted] = session.exec(select(RejectedDelivery)).all()
-    assert (counted.count, counted.first_at, counted.last_at) == (2, NOW, NOW + timedelta(hours=1))
-
-
-def test_counts_wait_for_a_locked_database(
-    inbox: Inbox, engine: Engine, endpoint: Endpoint, delivery: Callable[..., Delivery]
-) -> None:
-    """None is forgotten because it could not be written at once."""
-    assert endpoint.id is not None
-    with transaction(engine):
-        inbox.count(endpoint.id, "the signature was wrong", NOW)
-        inbox.accept(delivery())  # spooled: by then the committing thread has tried the counts, or will after
-    inbox.count(endpoint.id, "the signature was wrong", NOW + timedelta(hours=1))
-    inbox.close()
-    with reading(engine) as session:
-        [counted] = session.exec(select(RejectedDelivery)).all()
-    assert (counted.count, counted.first_at) == (2, NOW)
 
 
 def test_what_waits_in_the_spool_goes_before_what_comes(
