@@ -4,6 +4,7 @@ A clock (`recipes/clocks/`) decides who calls these and when; the run table is t
 """
 
 from recipes.engine.claiming import LEASE, claim, connections_due
+from recipes.engine.courses import courses
 from recipes.engine.delaying import end_waits, has_waits_over
 from recipes.engine.fanning_out import fan_out, has_events, has_work
 from recipes.engine.holding import hold, refused_reason, release
@@ -13,11 +14,11 @@ from recipes.engine.loading import Claimed
 from recipes.engine.performing import Performed, Tools, ever_barer, perform
 from recipes.engine.recovering import extend_leases, give_back, is_held, mend_due_times, recover
 from recipes.engine.requests import (
+    GoneOn,
     RunRequestError,
     UndoneSince,
     answer,
     cancel,
-    course,
     is_late,
     mark_done,
     run_again,
@@ -29,6 +30,7 @@ from recipes.engine.suspending import resume, suspend
 __all__ = [
     "LEASE",
     "Claimed",
+    "GoneOn",
     "Limits",
     "Performed",
     "RunRequestError",
@@ -39,7 +41,7 @@ __all__ = [
     "cancel",
     "claim",
     "connections_due",
-    "course",
+    "courses",
     "end_waits",
     "ever_barer",
     "extend_leases",

@@ -10,6 +10,7 @@ from sqlmodel import Session, col
 
 from recipes import jobs
 from recipes.definition import UNREADABLE, Definition, Step, readable
+from recipes.engine.courses import courses
 from recipes.engine.delaying import coming_to
 from recipes.engine.holding import connection_of
 from recipes.engine.lanes import lane_of
@@ -18,7 +19,6 @@ from recipes.engine.rights import still_given
 from recipes.engine.standing import let_through
 from recipes.engine.undone import undone_since
 from recipes.models import (
-    Attempt,
     ConnectionState,
     Event,
     IdentityKey,
@@ -48,15 +48,12 @@ class RunRequestError(Refusal):
     """The request does not fit the run. The text is a sentence for the merchant."""
 
 
+class GoneOn(RunRequestError):
+    """The run is not as it was seen any more when this was asked."""
+
+
 class UndoneSince(RunRequestError):
     """What the run is about has been undone since: it runs only if that is asked for. Says what happened and when."""
-
-
-def course(session: Session, run: Run) -> str:
-    """A text that changes with every try of a run and every repeat of it: tells what was seen of it from how it is."""
-    tries = select(func.count()).where(col(Attempt.run_id) == run.id)
-    repeats = select(func.count()).where(col(Run.event_id) == run.event_id, col(Run.recipe_id) == run.recipe_id)
-    return f"{run.state}-{session.execute(tries).scalar_one()}-{session.execute(repeats).scalar_one()}"
 
 
 def run_again(
@@ -72,14 +69,13 @@ def run_again(
 
     A failed or unsure run, and one whose last steps were left out, goes on there, so that what was done is not done
     twice. Any other that has ended is repeated as a new run. all_the_same: also if what it is about has been undone
-    since. seen: its `course` when this was asked: if it has gone on since, as after the first of two clicks, nothing is
-    done. Raises RunRequestError; UndoneSince if only `all_the_same` is missing.
+    since. seen: its course (see `courses`) when this was asked: if it has gone on since, as after the first of two
+    clicks, nothing is done. Raises RunRequestError; GoneOn; UndoneSince if only `all_the_same` is missing.
     """
     run = _find(session, merchant_id, run_id)
     if run.state not in (*_RESUMED, *_REPEATED):
         raise RunRequestError("This run is still under way.")
-    if seen and seen != course(session, run):
-        raise RunRequestError("This run has gone on meanwhile: look at how it went before you run it again.")
+    _look_whether_it_is_as_seen(session, run_id, seen, "run it again")
     version, definition = _current(session, run.recipe_id)
     stopped_at = _stopped_at(session, run)
     if stopped_at is not None:
@@ -94,15 +90,24 @@ def run_again(
     return going
 
 
-def mark_done(session: Session, merchant_id: int, run_id: int, *, now: datetime, all_the_same: bool = False) -> Run:
+def mark_done(
+    session: Session,
+    merchant_id: int,
+    run_id: int,
+    *,
+    now: datetime,
+    all_the_same: bool = False,
+    seen: str | None = None,
+) -> Run:
     """Takes an unsure run's step as done, on the merchant's word: the run ends, or goes on with its next step.
 
-    all_the_same: it goes on also if what it is about has been undone since. Raises RunRequestError; UndoneSince if
-    only `all_the_same` is missing.
+    all_the_same: it goes on also if what it is about has been undone since. seen: as for `run_again`: by now the word
+    may be wanted on another step. Raises RunRequestError; GoneOn; UndoneSince if only `all_the_same` is missing.
     """
     run = _find(session, merchant_id, run_id)
     if run.state != RunState.UNSURE:
         raise RunRequestError("Only a run that we are not sure about can be marked done.")
+    _look_whether_it_is_as_seen(session, run_id, seen, "mark it done")
     version = session.get_one(RecipeVersion, run.version_id)
     definition = readable(version.definition)
     if definition is None:
@@ -122,14 +127,16 @@ def mark_done(session: Session, merchant_id: int, run_id: int, *, now: datetime,
     return run
 
 
-def answer(session: Session, merchant_id: int, run_id: int, *, was_done: bool, now: datetime) -> Run:
+def answer(
+    session: Session, merchant_id: int, run_id: int, *, was_done: bool, now: datetime, seen: str | None = None
+) -> Run:
     """Takes the merchant's word on an unsure run: it was done, or it is to be done again; the run to watch.
 
-    Raises RunRequestError, also where the run has gone on meanwhile; UndoneSince if it needs a word of its own.
+    seen: as for `run_again`. Raises RunRequestError; GoneOn; UndoneSince if it needs a word of its own.
     """
     if _find(session, merchant_id, run_id).state != RunState.UNSURE:
-        raise RunRequestError("This run does not wait for your word any more.")
-    return (mark_done if was_done else run_again)(session, merchant_id, run_id, now=now)
+        raise GoneOn("This run does not wait for your word any more.")
+    return (mark_done if was_done else run_again)(session, merchant_id, run_id, now=now, seen=seen)
 
 
 def cancel(session: Session, merchant_id: int, run_id: int, *, now: datetime) -> Run:
@@ -173,6 +180,11 @@ def run_late(session: Session, merchant_id: int, event_id: int, *, now: datetime
     let_through(session, event_id, None, now=now)
     session.flush()
     jobs.look_soon(session)
+
+
+def _look_whether_it_is_as_seen(session: Session, run_id: int, seen: str | None, asked: str) -> None:
+    if seen and seen != courses(session, [run_id])[run_id]:
+        raise GoneOn(f"This run has gone on meanwhile: look at how it went before you {asked}.")
 
 
 def _look_whether_it_stands(

@@ -141,8 +141,8 @@ class RunDetail:
     """A run with its steps and its attempts, the latest attempt last.
 
     rest: what keeps it from being begun, if its service asked for that. was_kept: its event came while the recipe was
-    off, and the merchant had it run later. course: goes along with "run again", so that it is done for the run as it
-    was seen.
+    off, and the merchant had it run later. course: goes along with "run again" and "it was done", so that it is done
+    for the run as it was seen.
     """
 
     line: RunLine
@@ -201,7 +201,7 @@ def run_detail(session: Session, merchant_id: int, run_id: int) -> RunDetail | N
         attempts=_attempts(tried),
         rest=rest_of(session, run),
         was_kept=_was_kept(session, run),
-        course=engine.course(session, run),
+        course=engine.courses(session, [run_id])[run_id],
     )
 
 

@@ -35,6 +35,7 @@ ASKED: dict[str, Callable[[Session, int, int], Any]] = {
     "whether a recipe has done anything": lambda session, mine, number: ledger.has_succeeded(session, mine),
     "events": lambda session, mine, number: ledger.events_page(session, mine),
     "runs": lambda session, mine, number: ledger.runs_page(session, mine),
+    "how far runs have gone": lambda session, mine, number: runs.courses(session, [1, 2]),
     "whether a sale was undone": lambda session, mine, number: undone_since(session, _event(session, 1), now=NOW),
     "whether a refund was undone": lambda session, mine, number: undone_since(session, _event(session, 2), now=NOW),
     "whether an event is late": lambda session, mine, number: runs.is_late(session, _event(session, 4)),

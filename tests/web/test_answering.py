@@ -1,13 +1,14 @@
 """Many runs that nobody is sure about are answered together, without JavaScript."""
 
 import json
+import re
 
 import pytest
 from sqlalchemy import Engine
 from sqlmodel import col, select
 
 from recipes.db import reading, transaction
-from recipes.models import Connection, Endpoint, Event, Merchant, Recipe, Run, RunState
+from recipes.models import Attempt, Connection, Endpoint, Event, Merchant, Recipe, Run, RunState
 from recipes.spool import Delivery
 from recipes.storing import store
 from tests.conftest import NOW
@@ -56,10 +57,52 @@ def test_one_word_answers_for_all(
     answer = owner.post(f"/activity/runs/answer?show=unsure&recipe={world.recipe_id}", form)
     assert answer.location == f"/activity/runs?show=unsure&recipe={world.recipe_id}"
     assert said in owner.get(answer.location).text
-    owner.post("/activity/runs/answer?show=unsure", form)
+    again = owner.post("/activity/runs/answer?show=unsure", form)
+    assert "4 runs have gone on since you opened the page" in owner.get(again.location).text
     assert _states(engine, [*unsure, world.run_id]) == [state] * 3 + [RunState.FAILED]
     with reading(engine) as session:
         assert len(session.exec(select(Run)).all()) == 4
+
+
+@pytest.mark.parametrize("word", ["done", "again"])
+def test_an_answer_is_for_a_run_as_the_page_showed_it(
+    engine: Engine, owner: Browser, unsure: list[int], word: str
+) -> None:
+    """By now it may be another step that is asked about, unlooked at: such a run is left, the others are answered."""
+    seen = dict(re.findall(r'name="(seen-[0-9]+)" value="([^"]+)"', owner.get(LIST).text))
+    assert seen.keys() == {f"seen-{run}" for run in unsure}
+    _try_once_more(engine, unsure[1])
+    answer = owner.post("/activity/runs/answer?show=unsure", {"do": word, "run": unsure, **seen})
+    page = owner.get(answer.location).text
+    assert "2 runs" in page
+    assert "1 run has gone on since you opened the page: no answer was taken." in page
+    state = RunState.SUCCEEDED if word == "done" else RunState.QUEUED
+    assert _states(engine, unsure) == [state, RunState.UNSURE, state]
+
+
+def test_so_it_is_on_a_runs_own_page(engine: Engine, owner: Browser, unsure: list[int]) -> None:
+    """It says so, and takes the word once it was looked at."""
+    run = unsure[0]
+    page = owner.get(f"/runs/{run}").text
+    seen = _seen_of_done(page)
+    _try_once_more(engine, run)
+    page = owner.get(owner.post(f"/runs/{run}/done", {"seen": seen}).location).text
+    assert "This run has gone on meanwhile: look at how it went before you mark it done." in page
+    assert _states(engine, [run]) == [RunState.UNSURE]
+    owner.post(f"/runs/{run}/done", {"seen": _seen_of_done(page)})
+    assert _states(engine, [run]) == [RunState.SUCCEEDED]
+
+
+def _seen_of_done(page: str) -> str:
+    (seen,) = re.findall(r'action="/runs/[0-9]+/done">.*?name="seen" value="([^"]+)"', page)
+    return str(seen)
+
+
+def _try_once_more(engine: Engine, run_id: int) -> None:
+    """Answered elsewhere, and in doubt once more."""
+    with transaction(engine) as session:
+        tried = session.exec(select(Attempt).where(Attempt.run_id == run_id)).one()
+        session.add(Attempt(**tried.model_dump(exclude={"id"})))
 
 
 def test_what_was_undone_since_needs_a_word_of_its_own(

@@ -64,6 +64,8 @@ def runs() -> ResponseReturnValue:
             recipe_id=request.args.get("recipe", type=int),
             connection_id=request.args.get("connection", type=int),
         )
+        unsure = [line for line in page.items if line.can_be_marked_done] if show in ANSWERED else []
+        courses = engine.courses(session, [line.id for line in unsure]) if unsure else {}
     chips = [*CHIPS, *([show] if show not in CHIPS else [])]
     return render_template(
         "activity/runs.html",
@@ -71,7 +73,8 @@ def runs() -> ResponseReturnValue:
         show=show,
         chips=[(word, SHOWN[word][0]) for word in chips],
         narrowed=_narrowed(),
-        unsure=[line for line in page.items if line.can_be_marked_done] if show in ANSWERED else [],
+        unsure=unsure,
+        courses=courses,
     )
 
 
@@ -82,25 +85,37 @@ def _narrowed() -> dict[str, Any]:
 
 @blueprint.post("/runs/answer")
 def answer() -> ResponseReturnValue:
-    """Takes one word (`do`: done, again) for all the unsure runs that the page showed (`run`); then back to it."""
+    """Takes one word (`do`: done, again) for all the unsure runs that the page showed; then back to it.
+
+    Each is named (`run`), with its course as the page showed it (`seen-` and its id).
+    """
     if request.form.get("do") not in ("done", "again"):
         abort(400)
     was_done = request.form["do"] == "done"
-    answered, left = 0, 0
+    answered, left, gone_on = 0, 0, 0
     for run_id in request.form.getlist("run", type=int)[: ledger.LARGEST_PAGE]:
         try:
             with transaction(site().engine) as session:
-                engine.answer(session, merchant_id(), run_id, was_done=was_done, now=site().now())
+                seen = request.form.get(f"seen-{run_id}")
+                engine.answer(session, merchant_id(), run_id, was_done=was_done, now=site().now(), seen=seen)
             answered += 1
         except engine.UndoneSince:
             left += 1
+        except engine.GoneOn:
+            gone_on += 1
         except engine.RunRequestError:
-            pass  # somebody else was quicker
+            pass  # it is not there, or cannot go on: its own page says why
     site().wake()
     flash(f"{count(answered, 'run')} {'marked done' if was_done else 'will be done again'}.", "success")
     if left:
         flash(
             f"{count(left, 'run needs', 'runs need')} a look of your own: what they are about was undone since.",
+            "warning",
+        )
+    if gone_on:
+        flash(
+            f"{count(gone_on, 'run has', 'runs have')} gone on since you opened the page: no answer was taken."
+            " Look again, then answer.",
             "warning",
         )
     return redirect(url_for("activity.runs", **_narrowed()))

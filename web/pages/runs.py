@@ -42,7 +42,9 @@ def again(run_id: int) -> ResponseReturnValue:
 @blueprint.post("/done")
 def done(run_id: int) -> ResponseReturnValue:
     """Takes the merchant's word that it happened; steps that follow may have to be confirmed."""
-    return _ask(run_id, partial(engine.mark_done, all_the_same=_is_confirmed()), "Marked done.")
+    return _ask(
+        run_id, partial(engine.mark_done, all_the_same=_is_confirmed(), seen=request.form.get("seen")), "Marked done."
+    )
 
 
 @blueprint.post("/cancel")

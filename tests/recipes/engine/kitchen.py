@@ -183,10 +183,10 @@ class Kitchen:
         with transaction(self.engine) as session:
             runs.run_late(session, self.endpoint.merchant_id, event_id, now=self.now)
 
-    def mark_done(self, run_id: int | None, **confirmed: bool) -> None:
+    def mark_done(self, run_id: int | None, *, all_the_same: bool = False) -> None:
         """The merchant says so."""
         with transaction(self.engine) as session:
-            runs.mark_done(session, self.endpoint.merchant_id, run_id or 0, now=self.now, **confirmed)
+            runs.mark_done(session, self.endpoint.merchant_id, run_id or 0, now=self.now, all_the_same=all_the_same)
 
     def cancel(self, run_id: int | None) -> None:
         """The merchant asks for it."""
