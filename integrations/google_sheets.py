@@ -201,7 +201,7 @@ class Row(Form):
     columns: dict[str, str] = pairs("Columns", help="Those that the worksheet lacks are added at its right end.")
 
 
-@action("Add or update a row", repeatable=True, one_at_a_time=("spreadsheet", "worksheet"))
+@action("Add or update a row", repeatable=True, overwrites=True, one_at_a_time=("spreadsheet", "worksheet"))
 def put_row(call: Call, form: Row) -> Outcome:
     """Updates the named cells of the row with this key, or appends a row. All other cells stay as they are."""
     worksheet = Worksheet(call.client, form.spreadsheet, form.worksheet)

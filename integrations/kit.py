@@ -115,6 +115,7 @@ class Action:
     already_done: asks the service whether a call with this key happened: what it did, NotDone if it shows that it did
     not, or None if it cannot tell. What it raises is taken as "ask later", or, where that would be of no use, as None.
     gives: access or a standing, such as a role or a tag: not done late for a buyer who has left or was refunded since.
+    overwrites: what is there by key, such as a row: not done after a wait if what it tells of was undone meanwhile.
     takes: the actions, by name, whose gift it takes back: not done while something else gives the buyer the same.
     rights: what a filled-in form gives or takes, if that is not simply all of its values in their order.
     """
@@ -127,6 +128,7 @@ class Action:
     one_at_a_time: tuple[str, ...] = ()
     already_done: Callable[[Call, Any], Outcome | NotDone | None] | None = None
     gives: bool = False
+    overwrites: bool = False
     takes: tuple[str, ...] = ()
     rights: Callable[[Any], Iterable[tuple[str, ...]]] | None = None
     help: str = ""
@@ -150,6 +152,7 @@ def action(
     one_at_a_time: tuple[str, ...] = (),
     already_done: Callable[[Call, Any], Outcome | NotDone | None] | None = None,
     gives: bool = False,
+    overwrites: bool = False,
     takes: tuple[str, ...] = (),
     rights: Callable[[Any], Iterable[tuple[str, ...]]] | None = None,
     help: str = "",  # noqa: A002
@@ -171,6 +174,7 @@ def action(
             one_at_a_time=one_at_a_time,
             already_done=already_done,
             gives=gives,
+            overwrites=overwrites,
             takes=takes,
             rights=rights,
             help=help,

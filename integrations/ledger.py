@@ -31,7 +31,7 @@ class Row(Form):
     columns: dict[str, str] = pairs("Columns")
 
 
-@action("Add or update a row", repeatable=True)
+@action("Add or update a row", repeatable=True, overwrites=True)
 def put_row(call: Call, form: Row) -> Outcome:
     """Adds the row, or updates the columns named; the rest of it stays."""
     is_new = call.rows.put(form.table, form.key, form.columns)

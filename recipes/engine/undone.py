@@ -51,11 +51,22 @@ def taken_since(session: Session, event: Event, *, now: datetime) -> str | None:
     return _sentence(session, event, found, now) if found and found.took else None
 
 
-def _look(session: Session, event: Event) -> Undone | None:
+def reversed_since(session: Session, event: Event, *, now: datetime) -> str | None:
+    """What has since undone the event for its own order or subscription, as a sentence; None if nothing has.
+
+    What the buyer does with another one undoes no record of this one. Raises as `taken_since` does.
+    """
+    found = _look(session, event, ())
+    return _sentence(session, event, found, now) if found else None
+
+
+def _look(session: Session, event: Event, later: Iterable[Later] | None = None) -> Undone | None:
+    """later: the buyer's later sales or starts; None to look them up."""
     reading = session.info.get(_READ, {}).get(event.id) or read_again(event)
     if reading.payload is None:
         return None
-    return undone(event.type, reading.payload, memory_of(session, event, reading), _returns(session, event))
+    later = _returns(session, event) if later is None else later
+    return undone(event.type, reading.payload, memory_of(session, event, reading), later)
 
 
 def _sentence(session: Session, event: Event, found: Undone, now: datetime) -> str:

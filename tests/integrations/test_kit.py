@@ -99,6 +99,13 @@ def test_what_was_given_is_told_as_it_always_was() -> None:
     assert told["slack", "invite_to_channel"].rights_of(member) == {("c1", "ada@example.com")}
 
 
+def test_what_writes_rows_by_their_key_says_that_it_writes_over_them() -> None:
+    """Else a step that waited would write "paid" over "refunded"."""
+    writing = {each.name for each in INTEGRATIONS for action in each.actions if action.overwrites}
+    assert writing == {each.name for each in INTEGRATIONS for action in each.actions if action.name == "put_row"}
+    assert writing == {"ledger", "google_sheets"}
+
+
 def test_nothing_is_told_by_a_form_that_does_not_say_whom_it_is_about() -> None:
     """Two buyers without a Discord ID are not the same one."""
     give = integration("discord").action("give_role")
