@@ -129,9 +129,9 @@ def _doubt_since(session: Session, run: Run) -> datetime | None:
         col(Attempt.step) == run.step,
         col(Attempt.result).in_((AttemptResult.UNSURE, AttemptResult.INTERRUPTED)),
     )
-    last = session.execute(tried.order_by(col(Attempt.id).desc()).limit(1)).first()
-    if last is None or last[0] == AttemptResult.INTERRUPTED:
+    in_doubt = session.execute(tried.order_by(col(Attempt.id))).all()
+    # Whatever was tried after it: an engine that stands still ends nothing.
+    if not in_doubt or any(each.result == AttemptResult.INTERRUPTED for each in in_doubt):
         return None
-    began, milliseconds = last.started_at, last.milliseconds
-    ended: datetime = began + timedelta(milliseconds=milliseconds)
+    ended: datetime = in_doubt[-1].started_at + timedelta(milliseconds=in_doubt[-1].milliseconds)
     return ended

@@ -231,12 +231,15 @@ class _Try:
     def _failed(self, error: ActionError, action: kit.Action | None = None) -> Performed:
         now = self._tools.now()
         decision = policy.decide(error, self._claimed.attempt, self._repeatable, now, self._tools.jitter())
-        state, due_at, doubt = RunState.FAILED, None, self._doubt
+        state, due_at, doubt, result = RunState.FAILED, None, self._doubt, _RESULTS[type(error)]
+        is_look = doubt and action is not None and not action.repeatable
         if isinstance(decision, policy.Again):
             state, due_at = RunState.WAITING, decision.at
+            if is_look:
+                result = AttemptResult.TEMPORARY  # it put nothing in doubt that was not before
         elif isinstance(decision, policy.Pause):
             state = RunState.HELD
-        elif doubt and action and not action.repeatable and isinstance(decision, policy.Stop):
+        elif is_look and isinstance(decision, policy.Stop):
             state = RunState.UNSURE  # the look failed, not what it was for
         elif isinstance(decision, policy.AskMerchant):
             state = RunState.UNSURE
@@ -246,7 +249,7 @@ class _Try:
         return self._performed(
             state,
             error.sentence,
-            result=_RESULTS[type(error)],
+            result=result,
             due_at=due_at,
             doubt=doubt,
             rest_until=now + min(error.after, LONGEST_REST) if isinstance(error, Temporary) and error.after else None,

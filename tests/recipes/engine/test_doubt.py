@@ -1,0 +1,53 @@
+"""What is in doubt is looked for, and what the look shows is done on; nothing is doubled for what it cannot show."""
+
+from recipes.models import RunState
+from tests.conftest import both_databases
+from tests.integrations.vendor import Vendor, answer
+from tests.recipes.engine.kitchen import Kitchen, order, step
+
+pytestmark = both_databases
+
+EMPTY = {"ok": True, "messages": [], "has_more": False}
+
+
+def _post(kitchen: Kitchen) -> None:
+    fields = {"channel": "C0123456789", "text": "Sold"}
+    kitchen.recipe("order.completed", step("slack", "post_message", kitchen.connect("slack"), **fields))
+
+
+def test_a_look_that_fails_does_not_end_what_was_interrupted(kitchen: Kitchen, slack: Vendor) -> None:
+    """The engine that stands still in its call may send it after the other has looked: the merchant has to say."""
+    _post(kitchen)
+    slack.answers["POST /conversations.history"] = answer(EMPTY)
+    kitchen.deliver("order.completed", order(1))
+    [claimed] = kitchen.claim()
+
+    def stands_still_right_after() -> bool:
+        is_held = kitchen.holds(claimed)
+        kitchen.later(minutes=5)
+        assert kitchen.recover() == 1
+        kitchen.lease = "second-engine"
+        slack.script.append(slack.drop)
+        for _ in range(4):
+            kitchen.work()
+            kitchen.later(minutes=3)
+        return is_held
+
+    kitchen.perform(claimed, stands_still_right_after)
+    assert len(slack.seen("POST /chat.postMessage")) == 1
+    assert kitchen.states() == [RunState.UNSURE]
+
+
+def test_a_look_that_fails_is_no_try_that_may_have_posted(kitchen: Kitchen, slack: Vendor) -> None:
+    """What is in doubt is as old as the last try: it is done two minutes after that, not after the look."""
+    _post(kitchen)
+    slack.answers["POST /conversations.history"] = answer(EMPTY)
+    slack.script += [slack.drop, slack.drop]
+    kitchen.deliver("order.completed", order(1))
+    kitchen.work()
+    kitchen.later(seconds=110)
+    kitchen.work()
+    assert [attempt.result for attempt in kitchen.attempts()] == ["unsure", "temporary"]
+    kitchen.later(seconds=30)
+    kitchen.work()
+    assert kitchen.states() == [RunState.SUCCEEDED]
