@@ -35,7 +35,7 @@ class Tools:
     """What performing needs from outside; `jitter` is in [-0.2, 0.2].
 
     rows: makes the rows of a merchant, given whether it is for a test event. holds: whether the run is still this
-    engine's, asked right before the action is.
+    engine's, asked right before the service is, and once more between a look and what it was for.
     """
 
     clients: Clients
@@ -196,8 +196,12 @@ class _Try:
             rows=self._tools.rows(claimed.merchant_id, claimed.is_test),
             since=claimed.received_at,
         )
-        if claimed.doubt and not action.repeatable and (looked := self._look(action, call, form)):
-            return looked
+        if claimed.doubt and not action.repeatable:
+            if looked := self._look(action, call, form):
+                return looked
+            # It may have stood still in its look, and another have done it meanwhile.
+            if not self._tools.holds():
+                return self._handed_back()
         return self._done(action.perform(call, form))
 
     def _look(self, action: kit.Action, call: kit.Call, form: kit.Form) -> Performed | None:

@@ -1,5 +1,7 @@
 """What is in doubt is looked for, and what the look shows is done on; nothing is doubled for what it cannot show."""
 
+from werkzeug.wrappers import Request, Response
+
 from recipes.models import RunState
 from tests.conftest import both_databases
 from tests.integrations.vendor import Vendor, answer
@@ -51,3 +53,48 @@ def test_a_look_that_fails_is_no_try_that_may_have_posted(kitchen: Kitchen, slac
     kitchen.later(seconds=30)
     kitchen.work()
     assert kitchen.states() == [RunState.SUCCEEDED]
+
+
+def test_an_engine_that_stood_still_in_its_look_does_nothing_on_its_word(kitchen: Kitchen, slack: Vendor) -> None:
+    """What it was told is old: another had the run meanwhile, and the merchant's word, and posted."""
+    _post(kitchen)
+    slack.script.append(answer("", 500))
+    kitchen.deliver("order.completed", order(1))
+    kitchen.work()
+    kitchen.later(minutes=3)
+    [claimed] = kitchen.claim()
+
+    def stands_still(_: Request) -> Response:
+        slack.answers["POST /conversations.history"] = answer(EMPTY)
+        kitchen.later(minutes=5)
+        kitchen.lease = "second-engine"
+        assert kitchen.recover() == 1
+        kitchen.work()
+        kitchen.run_again(claimed.run_id)
+        kitchen.work()
+        assert kitchen.states() == [RunState.SUCCEEDED]
+        return answer(EMPTY)
+
+    slack.answers["POST /conversations.history"] = stands_still
+    performed = kitchen.perform(claimed, lambda: kitchen.holds(claimed))
+    assert len(slack.seen("POST /chat.postMessage")) == 2
+    kitchen.settle([performed])
+    assert kitchen.states() == [RunState.SUCCEEDED]
+
+
+def test_what_is_handed_back_after_a_look_is_in_doubt_still(kitchen: Kitchen, slack: Vendor) -> None:
+    """Nothing was sent, and whether the earlier try was is as open as before: it is looked for again, and done then."""
+    _post(kitchen)
+    slack.answers["POST /conversations.history"] = answer(EMPTY)
+    slack.script.append(answer("", 500))
+    kitchen.deliver("order.completed", order(1))
+    kitchen.work()
+    kitchen.later(minutes=3)
+    [claimed] = kitchen.claim()
+    held = iter([True, False])
+    kitchen.settle([kitchen.perform(claimed, lambda: next(held))])
+    [run] = kitchen.runs()
+    assert (run.state, run.doubt, len(slack.seen("POST /chat.postMessage"))) == (RunState.QUEUED, True, 1)
+    kitchen.work()
+    assert kitchen.states() == [RunState.SUCCEEDED]
+    assert (len(slack.seen("POST /conversations.history")), len(slack.seen("POST /chat.postMessage"))) == (2, 2)
