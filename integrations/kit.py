@@ -81,8 +81,8 @@ class Call:
     """What an action is given besides its form.
 
     `client` is what the integration's connect() made. `key` names this step of this run: the same at every
-    attempt, different for every event, at most 64 characters of [a-z0-9-]. `now` is aware, in UTC. Before `since`
-    no try of it can have been made; None if that is not known.
+    attempt, different for every event of any installation, at most 64 characters of [a-z0-9-]. `now` is aware, in
+    UTC. Before `since` no try of it can have been made; None if that is not known.
     """
 
     client: Any

@@ -23,6 +23,7 @@ MOST_CHANNELS = 1000
 PAGE = 200
 # Between ours and Slack's, whose times its messages have.
 _CLOCKS_APART = timedelta(minutes=10)
+_MARK = "pocketwire"
 
 
 class Credentials(Form):
@@ -178,9 +179,18 @@ def was_posted(call: Call, form: Message) -> Outcome | NotDone | None:
     for message in messages:
         if message.get("metadata") == _mark(call):
             return Outcome("The message is in the channel.", detail=f"ts {message.get('ts')}")
-    # An app's message without metadata may be this one, if Slack did not keep them.
-    all_can_be_told = all(message.get("metadata") or not message.get("bot_id") for message in messages)
-    return NotDone() if call.since and page.get("has_more") is False and all_can_be_told else None
+    is_sure = page.get("has_more") is False and not any(_may_be(call, message) for message in messages)
+    return NotDone() if call.since and is_sure else None
+
+
+def _may_be(call: Call, message: Mapping[str, Any]) -> bool:
+    """Whether a message that does not bear the call's key may be its message all the same."""
+    metadata = message.get("metadata")
+    if not metadata:
+        return bool(message.get("bot_id"))  # an app's, of which Slack may not have kept them
+    key = (metadata.get("event_payload") or {}).get("key")
+    # Earlier keys had no time at their end.
+    return metadata.get("event_type") == _MARK and isinstance(key, str) and call.key.startswith(f"{key}-")
 
 
 @action("Post a message", repeatable=False, already_done=was_posted)
@@ -200,7 +210,7 @@ def post_message(call: Call, form: Message) -> Outcome:
 
 
 def _mark(call: Call) -> dict[str, Any]:
-    return {"event_type": "pocketwire", "event_payload": {"key": call.key}}
+    return {"event_type": _MARK, "event_payload": {"key": call.key}}
 
 
 class Member(Form):

@@ -191,7 +191,8 @@ class _Try:
         claimed = self._claimed
         call = kit.Call(
             client=client,
-            key=f"pocketwire-{claimed.run_id}-{claimed.step}",
+            # With the time: another installation, or this one begun anew, has a run of the same number.
+            key=f"pocketwire-{claimed.run_id}-{claimed.step}-{claimed.received_at:%Y%m%d%H%M%S%f}",
             now=self._started_at,
             rows=self._tools.rows(claimed.merchant_id, claimed.is_test),
             since=claimed.received_at,

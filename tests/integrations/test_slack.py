@@ -48,6 +48,11 @@ def refused(word: str, **more: Any) -> Response:
     return answer({"ok": False, "error": word, **more})
 
 
+def marked(key: str) -> dict[str, Any]:
+    """A message of Pocketwire's."""
+    return {"ts": "1.5", "bot_id": "B1", "metadata": {"event_type": "pocketwire", "event_payload": {"key": key}}}
+
+
 def test_a_message_is_a_block_with_its_text_for_notifications(vendor: Vendor) -> None:
     """No previews of links, no mention out of an @name, and the run's key for looking it up."""
     assert perform(vendor, "post_message", text="*New review*").sentence == "Posted to the channel."
@@ -105,12 +110,14 @@ def test_looking_it_up_never_says_more_than_it_knows(vendor: Vendor, found: Resp
         ({"has_more": False, "messages": [{"ts": "2.0"}]}, True),
         ({"has_more": False, "messages": [{"ts": "2.0", "bot_id": "B2", "metadata": {"event_type": "other"}}]}, True),
         ({"has_more": False, "messages": [{"ts": "2.0", "bot_id": "B1"}]}, False),
+        ({"has_more": False, "messages": [marked("run-7-step-2-2026")]}, True),
+        ({"has_more": False, "messages": [marked("run-7-step")]}, False),
         ({"has_more": True, "messages": [{"ts": "2.0"}]}, False),
         ({"messages": []}, False),
     ],
 )
 def test_slack_shows_that_a_message_was_not_posted(vendor: Vendor, page: dict[str, Any], told: bool) -> None:
-    """If the page holds all that was written since, and no app's message that may be ours without its mark."""
+    """If the page holds all since, and no app's message that may be ours: without a mark, or with one of an old key."""
     vendor.answers[HISTORY] = answer({"ok": True, **page})
     call = replace(calls.call(connect(CREDENTIALS, vendor.url)), since=calls.NOW)
     assert was_posted(call, validate(Message, {"channel": "C1", "text": "Hello"})) == (NotDone() if told else None)

@@ -1,5 +1,9 @@
 """What is in doubt is looked for, and what the look shows is done on; nothing is doubled for what it cannot show."""
 
+import re
+from dataclasses import replace
+from datetime import timedelta
+
 from werkzeug.wrappers import Request, Response
 
 from recipes.models import RunState
@@ -98,3 +102,34 @@ def test_what_is_handed_back_after_a_look_is_in_doubt_still(kitchen: Kitchen, sl
     kitchen.work()
     assert kitchen.states() == [RunState.SUCCEEDED]
     assert (len(slack.seen("POST /conversations.history")), len(slack.seen("POST /chat.postMessage"))) == (2, 2)
+
+
+def test_a_message_of_another_installation_is_not_taken_for_ours(kitchen: Kitchen, slack: Vendor) -> None:
+    """Or of this one before its database was begun anew: in the same channel, with the same numbers of run and step."""
+    _post(kitchen)
+    slack.script += [answer({"ok": True}), slack.drop]
+    kitchen.deliver("order.completed", order(1))
+    [claimed] = kitchen.claim()
+    theirs = replace(claimed, received_at=claimed.received_at - timedelta(microseconds=1))
+    kitchen.perform(theirs)
+    kitchen.finish([claimed])
+    [their_mark, _] = [call.json["metadata"] for call in slack.seen("POST /chat.postMessage")]
+    message = {"ts": "1.2", "bot_id": "B2", "metadata": their_mark}
+    slack.answers["POST /conversations.history"] = answer(EMPTY | {"messages": [message]})
+    kitchen.later(minutes=3)
+    kitchen.work()
+    assert kitchen.states() == [RunState.SUCCEEDED]
+    assert len(slack.seen("POST /chat.postMessage")) == 3
+
+
+def test_the_longest_key_is_as_short_as_services_take_it(kitchen: Kitchen, slack: Vendor) -> None:
+    """And the same at every try."""
+    _post(kitchen)
+    kitchen.deliver("order.completed", order(1))
+    [claimed] = kitchen.claim()
+    for _ in range(2):
+        kitchen.perform(replace(claimed, run_id=2**63 - 1))
+        kitchen.later(minutes=1)
+    first, second = (call.json["metadata"]["event_payload"]["key"] for call in slack.seen("POST /chat.postMessage"))
+    assert re.fullmatch("[a-z0-9-]{50,64}", first)
+    assert first == second

@@ -71,7 +71,7 @@ def test_any_other_step_is_done_or_unsure_never_doubled(kitchen: Kitchen, slack:
 def test_a_service_that_is_busy_or_away_is_asked_again_whether_it_was_done(kitchen: Kitchen, slack: Vendor) -> None:
     """The message is there and Slack can tell: the merchant need not look only because it could not tell at once."""
     _post(kitchen)
-    mark = {"event_type": "pocketwire", "event_payload": {"key": "pocketwire-1-0"}}
+    mark = {"event_type": "pocketwire", "event_payload": {"key": f"pocketwire-1-0-{kitchen.now:%Y%m%d%H%M%S%f}"}}
     found = answer({"ok": True, "messages": [{"ts": "1.2", "metadata": mark}]})
     slack.script += [answer({"ok": False, "error": "ratelimited"}, 429), slack.drop, found]
     kitchen.deliver("order.completed", order(1))
