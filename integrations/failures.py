@@ -83,13 +83,26 @@ def http_error(service: str, error: HttpError, *, reason: str = "", now: datetim
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
     """How long a Retry-After header asks to wait: seconds (also fractions) or an HTTP date. None if unreadable."""
-    value = next((str(value).strip() for name, value in headers.items() if name.lower() == "retry-after"), "")
+    value = _header(headers, "retry-after")
     if re.fullmatch(r"\d{1,7}(\.\d+)?", value):
         return timedelta(seconds=float(value))
     try:
         return max(email.utils.parsedate_to_datetime(value) - now, timedelta(0)) if value else None
     except (ValueError, TypeError):
         return None
+
+
+def answered_at(headers: Mapping[str, str]) -> datetime | None:
+    """When a service answered, by its own clock: the Date header, aware and to the second. None if unreadable."""
+    try:
+        found = email.utils.parsedate_to_datetime(_header(headers, "date"))
+    except (ValueError, TypeError):
+        return None
+    return found if found.tzinfo else None
+
+
+def _header(headers: Mapping[str, str], wanted: str) -> str:
+    return next((str(value).strip() for name, value in headers.items() if name.lower() == wanted), "")
 
 
 # ── Broken connections ───────────────────────────────────────────────────────────────────────────────────

@@ -1,7 +1,8 @@
 """Slack through its own client, against a stand-in that checks each request."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ TOKEN = "xoxb-123456789012-abcdefABCDEF"
 BUYER = "ada@example.com"
 POST, INVITE, KICK = "POST /chat.postMessage", "POST /conversations.invite", "POST /conversations.kick"
 LOOK_UP, INFO, HISTORY = "POST /users.lookupByEmail", "POST /conversations.info", "POST /conversations.history"
+NOW_IN_A_HEAD = format_datetime(calls.NOW, usegmt=True)
 CREDENTIALS = validate(Credentials, {"bot_token": TOKEN})
 
 
@@ -118,10 +120,29 @@ def test_looking_it_up_never_says_more_than_it_knows(vendor: Vendor, found: Resp
 )
 def test_slack_shows_that_a_message_was_not_posted(vendor: Vendor, page: dict[str, Any], told: bool) -> None:
     """If the page holds all since, and no app's message that may be ours: without a mark, or with one of an old key."""
-    vendor.answers[HISTORY] = answer({"ok": True, **page})
-    call = replace(calls.call(connect(CREDENTIALS, vendor.url)), since=calls.NOW)
-    assert was_posted(call, validate(Message, {"channel": "C1", "text": "Hello"})) == (NotDone() if told else None)
+    vendor.answers[HISTORY] = answer({"ok": True, **page}, headers={"Date": NOW_IN_A_HEAD})
+    assert _was_posted(vendor, since=calls.NOW) == (NotDone() if told else None)
     assert vendor.calls[0].form["oldest"] == str(calls.NOW.timestamp() - 600)
+
+
+@pytest.mark.parametrize(
+    ("since", "date", "told"),
+    [
+        (timedelta(days=-3), NOW_IN_A_HEAD, True),
+        (timedelta(), "Fri, 24 Jul 2026 11:56:00 GMT", True),
+        (timedelta(), "Fri, 24 Jul 2026 11:54:00 GMT", False),
+        (timedelta(), "Fri, 24 Jul 2026 12:06:00 GMT", False),
+        (timedelta(), "Fri, 24 Jul 2026 12:00:00 -0000", False),
+        (timedelta(), "noon", False),
+        (timedelta(hours=1), NOW_IN_A_HEAD, False),
+    ],
+)
+def test_slack_shows_nothing_to_a_clock_that_is_not_its_own(
+    vendor: Vendor, since: timedelta, date: str, told: bool
+) -> None:
+    """Its message would be older than what was asked for, by a clock that is fast or was when the event came."""
+    vendor.answers[HISTORY] = answer({"ok": True, "has_more": False, "messages": []}, headers={"Date": date})
+    assert _was_posted(vendor, since=calls.NOW + since) == (NotDone() if told else None)
 
 
 def test_looking_it_up_while_slack_is_busy_or_away_is_for_later(vendor: Vendor) -> None:
@@ -132,9 +153,9 @@ def test_looking_it_up_while_slack_is_busy_or_away_is_for_later(vendor: Vendor) 
             _was_posted(vendor)
 
 
-def _was_posted(vendor: Vendor) -> Outcome | NotDone | None:
+def _was_posted(vendor: Vendor, since: datetime | None = None) -> Outcome | NotDone | None:
     form = validate(Message, {"channel": "C1", "text": "Hello"})
-    return was_posted(calls.call(connect(CREDENTIALS, vendor.url)), form)
+    return was_posted(replace(calls.call(connect(CREDENTIALS, vendor.url)), since=since), form)
 
 
 def test_invite_finds_the_person_by_address(vendor: Vendor) -> None:

@@ -174,6 +174,10 @@ def _placeholders(route: str) -> int:
 
 
 class _Quiet(WSGIRequestHandler):
+    def send_response(self, code: int, message: str | None = None) -> None:
+        """Without a Date: it is for a test to say what the vendor's clock shows."""
+        self.send_response_only(code, message)
+
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - the base's word
         pass
 

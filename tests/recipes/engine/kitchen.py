@@ -4,10 +4,12 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 from sqlalchemy import Engine
 from sqlmodel import col, select
+from werkzeug.wrappers import Request, Response
 
 from recipes import engine as runs
 from recipes.clients import ClientCache
@@ -19,6 +21,7 @@ from recipes.spool import Delivery, Spool
 from recipes.storing import store
 from recipes.vault import Place, Vault
 from tests.conftest import NOW
+from tests.integrations.vendor import answer
 
 CREDENTIALS: Mapping[str, Mapping[str, str]] = {
     "slack": {"bot_token": "xoxb-1234567890-abcdef"},
@@ -211,6 +214,11 @@ class Kitchen:
 def step(app: str, action: str, connection_id: int | None, **fields: Any) -> dict[str, Any]:
     """A step as a recipe's definition has it."""
     return {"app": app, "action": action, "connection_id": connection_id, "fields": fields}
+
+
+def by_our_clock(kitchen: Kitchen, body: Mapping[str, Any]) -> Callable[[Request], Response]:
+    """The answer of a service whose clock goes as the kitchen's."""
+    return lambda _: answer(body, headers={"Date": format_datetime(kitchen.now, usegmt=True)})
 
 
 def order(number: int, email: str = "jane@example.com") -> dict[str, Any]:

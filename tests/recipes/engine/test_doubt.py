@@ -1,15 +1,19 @@
 """What is in doubt is looked for, and what the look shows is done on; nothing is doubled for what it cannot show."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
 
+import pytest
 from werkzeug.wrappers import Request, Response
 
 from recipes.models import RunState
 from tests.conftest import both_databases
 from tests.integrations.vendor import Vendor, answer
-from tests.recipes.engine.kitchen import Kitchen, order, step
+from tests.recipes.engine.kitchen import Kitchen, by_our_clock, order, step
 
 pytestmark = both_databases
 
@@ -24,7 +28,7 @@ def _post(kitchen: Kitchen) -> None:
 def test_a_look_that_fails_does_not_end_what_was_interrupted(kitchen: Kitchen, slack: Vendor) -> None:
     """The engine that stands still in its call may send it after the other has looked: the merchant has to say."""
     _post(kitchen)
-    slack.answers["POST /conversations.history"] = answer(EMPTY)
+    slack.answers["POST /conversations.history"] = by_our_clock(kitchen, EMPTY)
     kitchen.deliver("order.completed", order(1))
     [claimed] = kitchen.claim()
 
@@ -47,7 +51,7 @@ def test_a_look_that_fails_does_not_end_what_was_interrupted(kitchen: Kitchen, s
 def test_a_look_that_fails_is_no_try_that_may_have_posted(kitchen: Kitchen, slack: Vendor) -> None:
     """What is in doubt is as old as the last try: it is done two minutes after that, not after the look."""
     _post(kitchen)
-    slack.answers["POST /conversations.history"] = answer(EMPTY)
+    slack.answers["POST /conversations.history"] = by_our_clock(kitchen, EMPTY)
     slack.script += [slack.drop, slack.drop]
     kitchen.deliver("order.completed", order(1))
     kitchen.work()
@@ -68,8 +72,8 @@ def test_an_engine_that_stood_still_in_its_look_does_nothing_on_its_word(kitchen
     kitchen.later(minutes=3)
     [claimed] = kitchen.claim()
 
-    def stands_still(_: Request) -> Response:
-        slack.answers["POST /conversations.history"] = answer(EMPTY)
+    def stands_still(request: Request) -> Response:
+        slack.answers["POST /conversations.history"] = by_our_clock(kitchen, EMPTY)
         kitchen.later(minutes=5)
         kitchen.lease = "second-engine"
         assert kitchen.recover() == 1
@@ -77,7 +81,7 @@ def test_an_engine_that_stood_still_in_its_look_does_nothing_on_its_word(kitchen
         kitchen.run_again(claimed.run_id)
         kitchen.work()
         assert kitchen.states() == [RunState.SUCCEEDED]
-        return answer(EMPTY)
+        return by_our_clock(kitchen, EMPTY)(request)
 
     slack.answers["POST /conversations.history"] = stands_still
     performed = kitchen.perform(claimed, lambda: kitchen.holds(claimed))
@@ -89,7 +93,7 @@ def test_an_engine_that_stood_still_in_its_look_does_nothing_on_its_word(kitchen
 def test_what_is_handed_back_after_a_look_is_in_doubt_still(kitchen: Kitchen, slack: Vendor) -> None:
     """Nothing was sent, and whether the earlier try was is as open as before: it is looked for again, and done then."""
     _post(kitchen)
-    slack.answers["POST /conversations.history"] = answer(EMPTY)
+    slack.answers["POST /conversations.history"] = by_our_clock(kitchen, EMPTY)
     slack.script.append(answer("", 500))
     kitchen.deliver("order.completed", order(1))
     kitchen.work()
@@ -104,6 +108,40 @@ def test_what_is_handed_back_after_a_look_is_in_doubt_still(kitchen: Kitchen, sl
     assert (len(slack.seen("POST /conversations.history")), len(slack.seen("POST /chat.postMessage"))) == (2, 2)
 
 
+class _Channel:
+    """A channel that shows what was posted after `oldest`, by its own clock; the first post's answer is lost."""
+
+    def __init__(self, slack: Vendor, clock: Callable[[], datetime]) -> None:
+        self.posted: list[dict[str, Any]] = []
+        self._slack, self._clock = slack, clock
+        slack.answers |= {"POST /chat.postMessage": self._post, "POST /conversations.history": self._history}
+
+    def _post(self, request: Request) -> Response:
+        message = {"ts": str(self._clock().timestamp()), "bot_id": "B1", "metadata": request.json["metadata"]}
+        self.posted.append(message)
+        return answer({"ok": True}) if len(self.posted) > 1 else self._slack.drop(request)
+
+    def _history(self, request: Request) -> Response:
+        oldest = float(request.form["oldest"])
+        shown = [message for message in self.posted if float(message["ts"]) > oldest]
+        date = format_datetime(self._clock(), usegmt=True)
+        return answer(EMPTY | {"messages": shown}, headers={"Date": date})
+
+
+@pytest.mark.parametrize(("fast", "state"), [(0, RunState.SUCCEEDED), (1, RunState.UNSURE)])
+def test_a_message_that_a_fast_clock_looks_past_is_not_posted_again(
+    kitchen: Kitchen, slack: Vendor, fast: int, state: RunState
+) -> None:
+    """It is older than all that is asked for: the merchant has to say."""
+    _post(kitchen)
+    channel = _Channel(slack, lambda: kitchen.now - timedelta(hours=fast))
+    kitchen.deliver("order.completed", order(1))
+    for _ in range(4):
+        kitchen.work()
+        kitchen.later(minutes=3)
+    assert (kitchen.states(), len(channel.posted)) == ([state], 1)
+
+
 def test_a_message_of_another_installation_is_not_taken_for_ours(kitchen: Kitchen, slack: Vendor) -> None:
     """Or of this one before its database was begun anew: in the same channel, with the same numbers of run and step."""
     _post(kitchen)
@@ -115,7 +153,7 @@ def test_a_message_of_another_installation_is_not_taken_for_ours(kitchen: Kitche
     kitchen.finish([claimed])
     [their_mark, _] = [call.json["metadata"] for call in slack.seen("POST /chat.postMessage")]
     message = {"ts": "1.2", "bot_id": "B2", "metadata": their_mark}
-    slack.answers["POST /conversations.history"] = answer(EMPTY | {"messages": [message]})
+    slack.answers["POST /conversations.history"] = by_our_clock(kitchen, EMPTY | {"messages": [message]})
     kitchen.later(minutes=3)
     kitchen.work()
     assert kitchen.states() == [RunState.SUCCEEDED]

@@ -4,7 +4,7 @@ from recipes.engine.recovering import MOST_INTERRUPTIONS
 from recipes.models import RunState
 from tests.conftest import both_databases
 from tests.integrations.vendor import Vendor, answer
-from tests.recipes.engine.kitchen import Kitchen, order, step
+from tests.recipes.engine.kitchen import Kitchen, by_our_clock, order, step
 
 pytestmark = both_databases
 
@@ -92,7 +92,7 @@ EMPTY = {"ok": True, "messages": [], "has_more": False}
 def test_what_slack_shows_as_not_posted_is_posted_by_itself(kitchen: Kitchen, slack: Vendor) -> None:
     """It answered 500, and the message is not there minutes later: nobody has to look. Not posted before that."""
     _post(kitchen)
-    slack.answers["POST /conversations.history"] = answer(EMPTY)
+    slack.answers["POST /conversations.history"] = by_our_clock(kitchen, EMPTY)
     slack.script.append(answer("", 500))
     kitchen.deliver("order.completed", order(1))
     kitchen.work()
@@ -113,7 +113,7 @@ def test_what_is_not_posted_again_and_again_ends_with_the_merchant(kitchen: Kitc
     """Each go waits for longer, and there are five."""
     _post(kitchen)
     slack.answers |= {
-        "POST /conversations.history": answer(EMPTY),
+        "POST /conversations.history": by_our_clock(kitchen, EMPTY),
         "POST /chat.postMessage": answer("", 500),
     }
     kitchen.deliver("order.completed", order(1))
@@ -128,8 +128,8 @@ def test_what_is_not_posted_again_and_again_ends_with_the_merchant(kitchen: Kitc
 def test_what_slack_refuses_after_it_was_not_posted_has_failed(kitchen: Kitchen, slack: Vendor) -> None:
     """There is no doubt left: nothing was done."""
     _post(kitchen)
-    slack.answers["POST /conversations.history"] = answer(EMPTY)
-    slack.script += [slack.drop, answer(EMPTY), answer({"ok": False, "error": "is_archived"})]
+    slack.answers["POST /conversations.history"] = by_our_clock(kitchen, EMPTY)
+    slack.script += [slack.drop, by_our_clock(kitchen, EMPTY), answer({"ok": False, "error": "is_archived"})]
     kitchen.deliver("order.completed", order(1))
     for _ in range(3):
         kitchen.work()
@@ -140,7 +140,7 @@ def test_what_slack_refuses_after_it_was_not_posted_has_failed(kitchen: Kitchen,
 def test_what_was_interrupted_may_be_under_way_still(kitchen: Kitchen, slack: Vendor) -> None:
     """An engine that stood still may send it yet: that it is not there tells nothing."""
     _post(kitchen)
-    slack.answers["POST /conversations.history"] = answer(EMPTY)
+    slack.answers["POST /conversations.history"] = by_our_clock(kitchen, EMPTY)
     kitchen.deliver("order.completed", order(1))
     kitchen.claim()
     kitchen.recover(only_lease="second-engine")
