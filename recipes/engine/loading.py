@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import pairwise
 
 from sqlalchemy import Text, cast, select
 from sqlmodel import Session, col
@@ -19,6 +20,8 @@ from recipes.models import Attempt, AttemptResult, Connection, Event, RecipeVers
 
 logger = logging.getLogger(__name__)
 
+# Those of the machines that take events and run them.
+_CLOCKS_APART = timedelta(minutes=1)
 _DEFINITION = cast(col(RecipeVersion.definition), Text)
 
 
@@ -26,8 +29,8 @@ _DEFINITION = cast(col(RecipeVersion.definition), Text)
 class Claimed:
     """A run that this engine has for itself, with all that it takes to perform its step.
 
-    objection: why the step is not to be done; None if it is. doubt_since: when the try ended that put it in doubt; None
-    where it has no end that we know of, and may be under way somewhere.
+    objection: why the step is not to be done; None if it is. looked_since: when the service was first asked about what
+    is in doubt, or is now; None where that may be under way somewhere, or where times tell nothing.
     """
 
     run_id: int
@@ -48,7 +51,7 @@ class Claimed:
     revision: int
     credentials: bytes = field(repr=False)
     objection: Objection | None = None
-    doubt_since: datetime | None = None
+    looked_since: datetime | None = None
 
 
 def load(session: Session, ids: Sequence[int], now: datetime) -> list[Claimed]:
@@ -119,19 +122,23 @@ def _claimed(
         revision=revision,
         credentials=credentials,
         objection=objection(session, run, event, definition, now=now),
-        doubt_since=_doubt_since(session, run) if run.doubt else None,
+        looked_since=_looked_since(session, run, event, now) if run.doubt else None,
     )
 
 
-def _doubt_since(session: Session, run: Run) -> datetime | None:
-    tried = select(col(Attempt.result), col(Attempt.started_at), col(Attempt.milliseconds)).where(
-        col(Attempt.run_id) == run.id,
-        col(Attempt.step) == run.step,
-        col(Attempt.result).in_((AttemptResult.UNSURE, AttemptResult.INTERRUPTED)),
-    )
-    in_doubt = session.execute(tried.order_by(col(Attempt.id))).all()
+def _looked_since(session: Session, run: Run, event: Event, now: datetime) -> datetime | None:
+    """Not since the try that is in doubt: by the first look the clock may have been set forward, and show hours."""
+    tried = session.execute(
+        select(col(Attempt.result), col(Attempt.started_at))
+        .where(col(Attempt.run_id) == run.id, col(Attempt.step) == run.step)
+        .order_by(col(Attempt.id))
+    ).all()
+    results = [each.result for each in tried]
     # Whatever was tried after it: an engine that stands still ends nothing.
-    if not in_doubt or any(each.result == AttemptResult.INTERRUPTED for each in in_doubt):
+    if AttemptResult.UNSURE not in results or AttemptResult.INTERRUPTED in results:
         return None
-    ended: datetime = in_doubt[-1].started_at + timedelta(milliseconds=in_doubt[-1].milliseconds)
-    return ended
+    began: list[datetime] = [event.received_at, *(each.started_at for each in tried), now]
+    if any(later < earlier - _CLOCKS_APART for earlier, later in pairwise(began)):
+        return None  # the clock was set back: the event may be younger than it says
+    in_doubt = max(place for place, result in enumerate(results) if result == AttemptResult.UNSURE)
+    return began[in_doubt + 2]

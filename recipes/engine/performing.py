@@ -19,7 +19,7 @@ from recipes.models import AttemptResult, RunState
 logger = logging.getLogger(__name__)
 
 ASK_AGAIN = timedelta(seconds=5)
-# What a service took and did not answer for shows by then, if it ever does.
+# What a service took and did not answer for shows by then, after it was first looked for, if it ever does.
 ARRIVED_BY = timedelta(minutes=2)
 
 
@@ -212,17 +212,17 @@ class _Try:
         self._repeatable = False
         if isinstance(found, kit.Outcome):
             return self._done(found)
-        ended_at, now = self._claimed.doubt_since, self._tools.now()
+        since, now = self._claimed.looked_since, self._tools.now()
         decision = policy.decide(Temporary(""), self._claimed.attempt, True, now, self._tools.jitter())
-        if found and ended_at and isinstance(decision, policy.Again):
-            if now >= ended_at + ARRIVED_BY:
+        if found and since and isinstance(decision, policy.Again):
+            if now >= since + ARRIVED_BY:
                 self._doubt = False
                 return None
             return self._performed(
                 RunState.WAITING,
                 "It has not arrived so far. We look once more, and do it then if it has not.",
                 result=AttemptResult.TEMPORARY,
-                due_at=max(decision.at, ended_at + ARRIVED_BY),
+                due_at=max(decision.at, now + ARRIVED_BY),
                 doubt=True,
             )
         unsure = "We don't know whether this was done. Check, then choose: run again, or mark it done."

@@ -128,8 +128,8 @@ def test_what_is_not_posted_again_and_again_ends_with_the_merchant(kitchen: Kitc
 def test_what_slack_refuses_after_it_was_not_posted_has_failed(kitchen: Kitchen, slack: Vendor) -> None:
     """There is no doubt left: nothing was done."""
     _post(kitchen)
-    slack.answers["POST /conversations.history"] = by_our_clock(kitchen, EMPTY)
-    slack.script += [slack.drop, by_our_clock(kitchen, EMPTY), answer({"ok": False, "error": "is_archived"})]
+    nothing = by_our_clock(kitchen, EMPTY)
+    slack.script += [slack.drop, nothing, nothing, answer({"ok": False, "error": "is_archived"})]
     kitchen.deliver("order.completed", order(1))
     for _ in range(3):
         kitchen.work()
