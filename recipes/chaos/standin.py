@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 LONGEST_ANSWER = 0.015
-_PAGE = 200
+PAGE = 200
 
 
 class Fate(StrEnum):
@@ -90,7 +90,7 @@ class StandIn:
             pause = self._random.uniform(0, LONGEST_ANSWER)
             if path.endswith("conversations.history"):
                 self.looks += 1
-                found = {"ok": True, "messages": self._messages[: -_PAGE - 1 : -1]}
+                found = {"ok": True, "messages": self._messages[: -PAGE - 1 : -1]}
                 answer: tuple[int, Any] = (
                     (429, {"ok": False, "error": "ratelimited"})
                     if fate == Fate.REFUSED

@@ -10,7 +10,7 @@ from typing import Protocol
 from sqlalchemy import Connection, text
 
 from recipes.chaos.place import RECIPES
-from recipes.chaos.standin import Call, Fate
+from recipes.chaos.standin import PAGE, Call, Fate
 from recipes.inbox import Receipt
 
 _LISTED = 20
@@ -149,8 +149,13 @@ def _judge_runs(
     given_up: set[tuple[int, int]],
 ) -> None:
     fates: dict[tuple[str, str], list[Fate]] = defaultdict(list)
+    in_the_channel = []
     for call in calls:
         fates[call.app, call.order].append(call.fate)
+        if call.app == "slack" and call.fate in _REACHED_THE_SERVICE:
+            in_the_channel.append(call.order)
+    # What has so many after it may have been past the page by the time that it was looked for.
+    on_the_page = set(in_the_channel[-PAGE:])
     for order, each in numbers.items():
         states = [runs.get((each[0], recipe), "missing") for recipe in range(1, RECIPES + 1)]
         for recipe, state in enumerate(states, 1):
@@ -162,8 +167,7 @@ def _judge_runs(
                 report.doubled.append(f"{order}: told to {app} {len(got)} times")
             if states[recipe - 1] == "succeeded" and not set(got) & set(_REACHED_THE_SERVICE):
                 report.lost.append(f"{order}: taken as told to {app}, which never had it")
-        posted = set(fates["slack", order]) & set(_REACHED_THE_SERVICE)
-        if states[_SLACK - 1] == "unsure" and posted and (each[0], _SLACK) not in given_up:
+        if states[_SLACK - 1] == "unsure" and order in on_the_page and (each[0], _SLACK) not in given_up:
             report.lost.append(f"{order}: the merchant is asked about a message that Slack could tell of")
         added = set(fates["mailchimp", order]) & set(_REACHED_THE_SERVICE)
         if states[_MAILCHIMP - 1] == "succeeded" and not added:

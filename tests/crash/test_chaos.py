@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from sqlalchemy import Connection, create_engine, text
 
 from recipes.chaos import Chaos, cluster_chaos
-from recipes.chaos.standin import Call, Fate
+from recipes.chaos.standin import PAGE, Call, Fate
 from recipes.chaos.verdict import Answers, Report, judge
 from recipes.cli import main
 from recipes.db import open_database
@@ -175,6 +175,13 @@ def test_what_is_missing_in_the_database_is_lost(database: Connection, change: s
     """Each promise by itself."""
     database.execute(text(change))
     assert said in "\n".join(_judge(database, _calls()).lost)
+
+
+def test_a_message_far_back_in_the_channel_may_be_asked_about(database: Connection) -> None:
+    """It was past the page that Slack shows by the time that it could be looked for."""
+    database.execute(text("UPDATE run SET state = 'unsure' WHERE recipe_id = 1"))
+    later = [Call("slack", f"b2-{number:06}", Fate.DONE) for number in range(PAGE)]
+    assert "Slack could tell of" not in "\n".join(_judge(database, [*_calls(), *later]).lost)
 
 
 @pytest.mark.parametrize("app", ["slack", "discord", "mailchimp"])
