@@ -124,7 +124,8 @@ class _Seen:
 @pytest.fixture
 def database() -> Iterator[Connection]:
     """Two orders of one buyer, everything done."""
-    with create_engine("sqlite://").connect() as made:
+    engine = create_engine("sqlite://")
+    with engine.connect() as made:
         for table in (
             "event (id INTEGER, body TEXT)",
             "run (event_id INTEGER, recipe_id INTEGER, state TEXT, outcome TEXT)",
@@ -140,6 +141,7 @@ def database() -> Iterator[Connection]:
             for table in ("Posted", "Orders"):
                 made.execute(text("INSERT INTO ledger_row VALUES (:table, :order)"), {"table": table, "order": order})
         yield made
+    engine.dispose()
 
 
 def _calls() -> list[Call]:
