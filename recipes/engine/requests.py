@@ -15,9 +15,10 @@ from recipes.engine.delaying import coming_to
 from recipes.engine.holding import connection_of
 from recipes.engine.lanes import lane_of
 from recipes.engine.left_out import steps_left_out
-from recipes.engine.rights import still_given
+from recipes.engine.rights import overruled, still_given
 from recipes.engine.standing import let_through
 from recipes.engine.undone import undone_since
+from recipes.engine.words import action_of
 from recipes.models import (
     ConnectionState,
     Event,
@@ -190,27 +191,31 @@ def _look_whether_it_is_as_seen(session: Session, run_id: int, seen: str | None,
 def _look_whether_it_stands(
     session: Session, run: Run, steps: Sequence[Step], now: datetime, all_the_same: bool
 ) -> bool:
-    """Whether what the run is about was undone, or something else gives what it takes, and it runs all the same.
+    """Whether what the run is about was undone or contradicted, and it runs all the same.
 
     steps: those that would be done. Raises UndoneSince if that was not asked for.
     """
     event = session.get_one(Event, run.event_id)
-    said = undone_since(session, event, now=now) or _still_given(session, event, steps, now)
+    said = undone_since(session, event, now=now) or _contradicted(session, event, steps, now)
     if said and not all_the_same:
         raise UndoneSince(said)
     return said is not None
 
 
-def _still_given(session: Session, event: Event, steps: Sequence[Step], now: datetime) -> str | None:
+def _contradicted(session: Session, event: Event, steps: Sequence[Step], now: datetime) -> str | None:
+    """What else gives the buyer what a step takes, or what a later event did to the contrary of a step."""
     try:
-        said = (still_given(session, event, step, now=now) for step in steps)
-        found = next((each for each in said if each), None)
+        for step in steps:
+            if said := still_given(session, event, step, now=now) or overruled(session, event, step, now=now):
+                action = action_of(step)
+                what = "give access back" if action and action.gives else "take access away"
+                return f"{said} Running this again may {what}."
     except SQLAlchemyError:
         raise
     except Exception:
-        logger.exception("what else gives what event %s takes cannot be told", event.id)
-        found = "We cannot tell what else the buyer has that gives the same."
-    return f"{found} Running this again may take access away." if found else None
+        logger.exception("what speaks against running event %s again cannot be told", event.id)
+        return "We cannot tell what else the buyer has that gives the same. Running this again may take access away."
+    return None
 
 
 def _find(session: Session, merchant_id: int, run_id: int) -> Run:

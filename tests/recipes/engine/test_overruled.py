@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from recipes import engine as runs
 from recipes.models import RunState
 from tests.conftest import both_databases
 from tests.integrations.vendor import Vendor, answer
@@ -43,6 +44,24 @@ def test_a_gift_that_waited_does_not_come_after_what_took_it(
         first, _ = kitchen.runs()
         assert first.state == RunState.SKIPPED
         assert first.outcome == "This was taken from the buyer on 25 July. Nothing was given."
+
+
+def test_the_merchant_can_insist_on_what_was_left_out(kitchen: Kitchen, mailchimp: Vendor) -> None:
+    """Asked about first, as if it had been undone; else it would be left out again and again."""
+    connection = kitchen.connect("mailchimp")
+    kitchen.recipe(CREATED, _tag("add_tag", connection, "3 days"))
+    kitchen.recipe(PAUSED, _tag("remove_tag", connection))
+    _tell(kitchen, CREATED)
+    kitchen.later(days=1)
+    _tell(kitchen, PAUSED, "paused")
+    kitchen.later(days=3)
+    kitchen.work()
+    first = kitchen.runs()[0].id
+    with pytest.raises(runs.UndoneSince, match=r"taken from the buyer on 25 July\. .* may give access back\."):
+        kitchen.run_again(first)
+    kitchen.run_again(first, all_the_same=True)
+    kitchen.work()
+    assert _statuses(mailchimp) == ["inactive", "active"]
 
 
 def test_a_gift_that_waited_is_given_where_it_was_given_back(kitchen: Kitchen, mailchimp: Vendor) -> None:
