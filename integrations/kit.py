@@ -4,6 +4,7 @@ An integration states each thing once; the connection form, validation, masking,
 the docs table and the contract tests are derived from it.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -33,6 +34,8 @@ from integrations.forms import (
     validate,
 )
 from integrations.http import TIMEOUTS, Timeouts
+
+logger = logging.getLogger(__name__)
 
 __all__ = [
     "Action",
@@ -233,6 +236,8 @@ class Integration:
             return error
         try:
             own = self.explain(error)
-        except Exception:  # noqa: BLE001 - an answer in a shape nobody expected must not leave a run without an end
+        except Exception as broken:  # noqa: BLE001 - a run must end whatever the answer's shape
+            # By its class alone: its text may hold what the service answered.
+            logger.warning("an error of %s cannot be explained (%s)", self.title, type(broken).__name__)
             own = None
         return own or network_error(self.title, error)

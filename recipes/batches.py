@@ -71,12 +71,11 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str
     """Inserts rows that all have the same columns, quickly: none of a model's defaults is filled in."""
     if not rows:
         return
+    columns = tuple(rows[0])
     if is_postgresql(connection):
-        columns = tuple(rows[0])
         values = {name: [row[name] for row in rows] for name in columns}
         connection.execute(_insert_arrays(table, columns), values)
     else:
-        columns = tuple(rows[0])
         statement, makers = _insert_values(table, columns)
         made = ([make(row[name]) for row in rows] for name, make in zip(columns, makers, strict=True))
         # Past SQLAlchemy, which takes as long for each row as SQLite does.

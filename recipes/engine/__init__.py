@@ -9,6 +9,7 @@ from recipes.engine.delaying import end_waits, has_waits_over
 from recipes.engine.fanning_out import fan_out, has_events, has_work
 from recipes.engine.holding import hold, refused_reason, release
 from recipes.engine.kept import has_kept_work, make_kept_runs
+from recipes.engine.late import is_late, run_late
 from recipes.engine.limits import Limits, SharedLimits
 from recipes.engine.loading import Claimed
 from recipes.engine.performing import Performed, Tools, ever_barer, perform
@@ -19,10 +20,8 @@ from recipes.engine.requests import (
     UndoneSince,
     answer,
     cancel,
-    is_late,
     mark_done,
     run_again,
-    run_late,
 )
 from recipes.engine.settling import settle
 from recipes.engine.suspending import resume, suspend

@@ -1,10 +1,10 @@
-"""What a merchant may ask: to run a run again, mark it done, cancel it; to run an event that was kept as late."""
+"""What a merchant may ask of a run: to run it again, to take it as done, to cancel it."""
 
 import logging
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import exists, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col
 
@@ -22,12 +22,10 @@ from recipes.engine.words import action_of
 from recipes.models import (
     ConnectionState,
     Event,
-    IdentityKey,
     Recipe,
     RecipeVersion,
     Run,
     RunState,
-    Standing,
 )
 from recipes.refusal import Refusal
 
@@ -155,32 +153,6 @@ def cancel(session: Session, merchant_id: int, run_id: int, *, now: datetime) ->
     jobs.look_soon(session)
     session.refresh(run)
     return run
-
-
-def is_late(session: Session, event: Event) -> bool:
-    """Whether an event is kept, and was not run, for coming after what undoes it; `run_late` runs it.
-
-    Such an event is as real as any that ran and holds its keys for good; what contradicts itself holds none.
-    """
-    holds_its_keys = exists().where(col(IdentityKey.event_id) == event.id, col(IdentityKey.until).is_(None))
-    return event.standing == Standing.SUSPICIOUS and bool(session.execute(select(holds_its_keys)).scalar_one())
-
-
-def run_late(session: Session, merchant_id: int, event_id: int, *, now: datetime) -> None:
-    """Lets a late event run, on the merchant's word, for the recipes that were on when it came.
-
-    Raises RunRequestError.
-    """
-    event = session.get(Event, event_id, with_for_update=True)
-    if event is None or event.merchant_id != merchant_id:
-        raise RunRequestError("There is no such event.")
-    if not is_late(session, event):
-        raise RunRequestError("Only an event that was kept because it came too late can be run like this.")
-    event.standing, event.standing_reason = Standing.READY, ""
-    event.fanned_out_at = None
-    let_through(session, event_id, None, now=now)
-    session.flush()
-    jobs.look_soon(session)
 
 
 def _look_whether_it_is_as_seen(session: Session, run_id: int, seen: str | None, asked: str) -> None:

@@ -50,7 +50,7 @@ def still_given(session: Session, event: Event, step: Step, *, now: datetime) ->
     if since and not since.took:
         return f"{since.happened}."
     others, are_all = _others(session, event, step, frozenset(action.takes))
-    words = [word for _, word, rights in words_of(session, others) if not rights.isdisjoint(taken)]
+    words = [word for _, word, found in words_of(session, others) if not found.isdisjoint(taken)]
     if are_all:
         # Looked up last: what is forgotten meanwhile is noted by then.
         words += gifts_of(session, event, step, action, taken)
@@ -81,8 +81,8 @@ def overruled(session: Session, event: Event, step: Step, *, now: datetime) -> s
         return None
     words = [
         word
-        for said, word, rights in words_of(session, [each for each in later if _is_done(each)])
-        if word.holder == about(reading) and not word.left_out and not rights.isdisjoint(own)
+        for _, word, found in words_of(session, [each for each in later if _is_done(each)])
+        if word.holder == about(reading) and not word.left_out and not found.isdisjoint(own)
     ]
     last = max(words, key=attrgetter("at", "event_id"), default=None)
     if last is None and not are_all:

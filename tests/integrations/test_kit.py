@@ -42,6 +42,12 @@ ECHO = Integration(
 )
 
 
+def test_an_error_that_cannot_be_explained_is_one_of_the_common_kind(caplog: pytest.LogCaptureFixture) -> None:
+    """And the log says of which service, by the kind of what went wrong alone: its text may hold what was answered."""
+    assert type(ECHO.error(ZeroDivisionError("secret"))) is Unsure
+    assert caplog.messages == ["an error of Echo cannot be explained (TypeError)"]
+
+
 def test_an_action_is_declared_by_its_function() -> None:
     """Name and form are not said twice."""
     assert (greet.name, greet.form, greet.title, greet.repeatable) == ("greet", Greeting, "Greet someone", True)

@@ -15,21 +15,15 @@ from recipes.db import transaction
 from recipes.models import RunState
 from tests.conftest import both_databases
 from tests.integrations.vendor import Vendor, answer
-from tests.recipes.engine.kitchen import Kitchen, by_our_clock, order, step
+from tests.recipes.engine.kitchen import Kitchen, by_our_clock, order
+from tests.recipes.engine.test_recovery import EMPTY, lose_a_post, post
 
 pytestmark = both_databases
-
-EMPTY = {"ok": True, "messages": [], "has_more": False}
-
-
-def _post(kitchen: Kitchen) -> None:
-    fields = {"channel": "C0123456789", "text": "Sold"}
-    kitchen.recipe("order.completed", step("slack", "post_message", kitchen.connect("slack"), **fields))
 
 
 def test_a_look_that_fails_does_not_end_what_was_interrupted(kitchen: Kitchen, slack: Vendor) -> None:
     """The engine that stands still in its call may send it after the other has looked: the merchant has to say."""
-    _post(kitchen)
+    post(kitchen)
     slack.answers["POST /conversations.history"] = by_our_clock(kitchen, EMPTY)
     kitchen.deliver("order.completed", order(1))
     [claimed] = kitchen.claim()
@@ -52,11 +46,7 @@ def test_a_look_that_fails_does_not_end_what_was_interrupted(kitchen: Kitchen, s
 
 def test_a_try_that_was_interrupted_after_another_that_was_lost(kitchen: Kitchen, slack: Vendor) -> None:
     """It had looked for the first one, and may have posted since, or post yet."""
-    _post(kitchen)
-    slack.answers["POST /conversations.history"] = by_our_clock(kitchen, EMPTY)
-    slack.script.append(slack.drop)
-    kitchen.deliver("order.completed", order(1))
-    kitchen.work()
+    lose_a_post(kitchen, slack, slack.drop)
     kitchen.later(seconds=5)
     kitchen.work()
     kitchen.later(minutes=3)
@@ -72,7 +62,7 @@ def test_a_try_that_was_interrupted_after_another_that_was_lost(kitchen: Kitchen
 
 def test_a_look_that_fails_is_no_try_that_may_have_posted(kitchen: Kitchen, slack: Vendor) -> None:
     """It is where the two minutes begin after which what is not there is done."""
-    _post(kitchen)
+    post(kitchen)
     slack.answers["POST /conversations.history"] = by_our_clock(kitchen, EMPTY)
     slack.script += [slack.drop, slack.drop]
     kitchen.deliver("order.completed", order(1))
@@ -87,7 +77,7 @@ def test_a_look_that_fails_is_no_try_that_may_have_posted(kitchen: Kitchen, slac
 
 def test_an_engine_that_stood_still_in_its_look_does_nothing_on_its_word(kitchen: Kitchen, slack: Vendor) -> None:
     """What it was told is old: another had the run meanwhile, and the merchant's word, and posted."""
-    _post(kitchen)
+    post(kitchen)
     slack.script += [answer("", 500), by_our_clock(kitchen, EMPTY)]
     kitchen.deliver("order.completed", order(1))
     kitchen.work()
@@ -116,11 +106,7 @@ def test_an_engine_that_stood_still_in_its_look_does_nothing_on_its_word(kitchen
 
 def test_what_is_handed_back_after_a_look_is_in_doubt_still(kitchen: Kitchen, slack: Vendor) -> None:
     """Nothing was sent, and whether the earlier try was is as open as before: it is looked for again, and done then."""
-    _post(kitchen)
-    slack.answers["POST /conversations.history"] = by_our_clock(kitchen, EMPTY)
-    slack.script.append(answer("", 500))
-    kitchen.deliver("order.completed", order(1))
-    kitchen.work()
+    lose_a_post(kitchen, slack, answer("", 500))
     kitchen.later(seconds=5)
     kitchen.work()
     kitchen.later(minutes=3)
@@ -159,7 +145,7 @@ def test_a_message_that_a_fast_clock_looks_past_is_not_posted_again(
     kitchen: Kitchen, slack: Vendor, fast: int, state: RunState
 ) -> None:
     """It is older than all that is asked for: the merchant has to say."""
-    _post(kitchen)
+    post(kitchen)
     channel = _Channel(slack, lambda: kitchen.now - timedelta(hours=fast))
     kitchen.deliver("order.completed", order(1))
     for _ in range(4):
@@ -170,11 +156,7 @@ def test_a_message_that_a_fast_clock_looks_past_is_not_posted_again(
 
 def test_a_clock_that_is_set_forward_makes_no_look_a_late_one(kitchen: Kitchen, slack: Vendor) -> None:
     """Seconds after the post, by Slack's clock, its message may be on its way still."""
-    _post(kitchen)
-    slack.answers["POST /conversations.history"] = by_our_clock(kitchen, EMPTY)
-    slack.script.append(slack.drop)
-    kitchen.deliver("order.completed", order(1))
-    kitchen.work()
+    lose_a_post(kitchen, slack, slack.drop)
     kitchen.later(hours=1)
     kitchen.work()
     assert kitchen.states() == [RunState.WAITING]
@@ -187,7 +169,7 @@ def test_a_clock_that_is_set_forward_makes_no_look_a_late_one(kitchen: Kitchen, 
 def test_a_clock_that_was_set_back_since_the_event_looks_past_its_message(kitchen: Kitchen, slack: Vendor) -> None:
     """Even if the first look that succeeds comes once the clock shows the event's time again."""
     kitchen.later(hours=1)
-    _post(kitchen)
+    post(kitchen)
     channel = _Channel(slack, lambda: kitchen.now)
     kitchen.deliver("order.completed", order(1))
     kitchen.later(hours=-1)
@@ -206,7 +188,7 @@ def test_a_clock_that_was_set_back_since_the_event_looks_past_its_message(kitche
 
 def test_a_message_of_another_installation_is_not_taken_for_ours(kitchen: Kitchen, slack: Vendor) -> None:
     """Or of this one before its database was begun anew: in the same channel, with the same numbers of run and step."""
-    _post(kitchen)
+    post(kitchen)
     slack.script += [answer({"ok": True}), slack.drop]
     kitchen.deliver("order.completed", order(1))
     [claimed] = kitchen.claim()
@@ -226,7 +208,7 @@ def test_a_message_of_another_installation_is_not_taken_for_ours(kitchen: Kitche
 
 def test_the_longest_key_is_as_short_as_services_take_it(kitchen: Kitchen, slack: Vendor) -> None:
     """And the same at every try."""
-    _post(kitchen)
+    post(kitchen)
     kitchen.deliver("order.completed", order(1))
     [claimed] = kitchen.claim()
     for _ in range(2):

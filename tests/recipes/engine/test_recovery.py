@@ -3,13 +3,13 @@
 from recipes.engine.recovering import MOST_INTERRUPTIONS
 from recipes.models import RunState
 from tests.conftest import both_databases
-from tests.integrations.vendor import Vendor, answer
+from tests.integrations.vendor import Answer, Vendor, answer
 from tests.recipes.engine.kitchen import Kitchen, by_our_clock, order, step
 
 pytestmark = both_databases
 
 
-def _post(kitchen: Kitchen) -> None:
+def post(kitchen: Kitchen) -> None:
     fields = {"channel": "C0123456789", "text": "Sold"}
     kitchen.recipe("order.completed", step("slack", "post_message", kitchen.connect("slack"), **fields))
 
@@ -58,7 +58,7 @@ def _die_in_the_middle(kitchen: Kitchen) -> None:
 
 def test_any_other_step_is_done_or_unsure_never_doubled(kitchen: Kitchen, slack: Vendor) -> None:
     """The message may be out: Slack is asked before it is posted again; as it cannot tell, the merchant is."""
-    _post(kitchen)
+    post(kitchen)
     slack.answers["POST /conversations.history"] = answer({"ok": False, "error": "missing_scope"})
     kitchen.deliver("order.completed", order(1))
     kitchen.claim()
@@ -70,7 +70,7 @@ def test_any_other_step_is_done_or_unsure_never_doubled(kitchen: Kitchen, slack:
 
 def test_a_service_that_is_busy_or_away_is_asked_again_whether_it_was_done(kitchen: Kitchen, slack: Vendor) -> None:
     """The message is there and Slack can tell: the merchant need not look only because it could not tell at once."""
-    _post(kitchen)
+    post(kitchen)
     mark = {"event_type": "pocketwire", "event_payload": {"key": f"pocketwire-1-0-{kitchen.now:%Y%m%d%H%M%S%f}"}}
     found = answer({"ok": True, "messages": [{"ts": "1.2", "metadata": mark}]})
     slack.script += [answer({"ok": False, "error": "ratelimited"}, 429), slack.drop, found]
@@ -89,13 +89,18 @@ def test_a_service_that_is_busy_or_away_is_asked_again_whether_it_was_done(kitch
 EMPTY = {"ok": True, "messages": [], "has_more": False}
 
 
-def test_what_slack_shows_as_not_posted_is_posted_by_itself(kitchen: Kitchen, slack: Vendor) -> None:
-    """It answered 500, and the message is not there minutes later: nobody has to look. Not posted before that."""
-    _post(kitchen)
+def lose_a_post(kitchen: Kitchen, slack: Vendor, how: Answer) -> None:
+    """A sale is posted, and lost on the way: its channel stays empty."""
+    post(kitchen)
     slack.answers["POST /conversations.history"] = by_our_clock(kitchen, EMPTY)
-    slack.script.append(answer("", 500))
+    slack.script.append(how)
     kitchen.deliver("order.completed", order(1))
     kitchen.work()
+
+
+def test_what_slack_shows_as_not_posted_is_posted_by_itself(kitchen: Kitchen, slack: Vendor) -> None:
+    """It answered 500, and the message is not there minutes later: nobody has to look. Not posted before that."""
+    lose_a_post(kitchen, slack, answer("", 500))
     kitchen.later(seconds=5)
     kitchen.work()
     kitchen.later(seconds=110)
@@ -111,7 +116,7 @@ def test_what_slack_shows_as_not_posted_is_posted_by_itself(kitchen: Kitchen, sl
 
 def test_what_is_not_posted_again_and_again_ends_with_the_merchant(kitchen: Kitchen, slack: Vendor) -> None:
     """Each go waits for longer, and there are five."""
-    _post(kitchen)
+    post(kitchen)
     slack.answers |= {
         "POST /conversations.history": by_our_clock(kitchen, EMPTY),
         "POST /chat.postMessage": answer("", 500),
@@ -127,7 +132,7 @@ def test_what_is_not_posted_again_and_again_ends_with_the_merchant(kitchen: Kitc
 
 def test_what_slack_refuses_after_it_was_not_posted_has_failed(kitchen: Kitchen, slack: Vendor) -> None:
     """There is no doubt left: nothing was done."""
-    _post(kitchen)
+    post(kitchen)
     nothing = by_our_clock(kitchen, EMPTY)
     slack.script += [slack.drop, nothing, nothing, answer({"ok": False, "error": "is_archived"})]
     kitchen.deliver("order.completed", order(1))
@@ -139,7 +144,7 @@ def test_what_slack_refuses_after_it_was_not_posted_has_failed(kitchen: Kitchen,
 
 def test_what_was_interrupted_may_be_under_way_still(kitchen: Kitchen, slack: Vendor) -> None:
     """An engine that stood still may send it yet: that it is not there tells nothing."""
-    _post(kitchen)
+    post(kitchen)
     slack.answers["POST /conversations.history"] = by_our_clock(kitchen, EMPTY)
     kitchen.deliver("order.completed", order(1))
     kitchen.claim()
@@ -152,7 +157,7 @@ def test_what_was_interrupted_may_be_under_way_still(kitchen: Kitchen, slack: Ve
 
 def test_a_look_that_never_succeeds_ends_with_the_merchant(kitchen: Kitchen, slack: Vendor) -> None:
     """Not as failed, which would say that nothing was done."""
-    _post(kitchen)
+    post(kitchen)
     slack.answers["POST /conversations.history"] = slack.drop
     kitchen.deliver("order.completed", order(1))
     kitchen.claim()
