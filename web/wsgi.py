@@ -112,7 +112,7 @@ def _bring_in_spooled(engine: Engine, settings: Settings) -> None:
 
 def application() -> Receiver:
     """The WSGI callable for the environment's settings: what Granian calls once in its worker."""
-    _listen_to_parent_alone()
+    listen_to_parent_alone()
     settings = load_settings()
     _, port = settings.listens_on
     watch = StalledConnections(port, stalled_at_most=BLOCKING_THREADS // 2, open_at_most=allow_connections() * 3 // 4)
@@ -120,10 +120,15 @@ def application() -> Receiver:
     return make_application(settings)
 
 
-def _listen_to_parent_alone() -> None:
+def listen_to_parent_alone() -> None:
+    """In a process that was forked: hears its parent's signals and none of a terminal's, and ends after its parent."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return
+    # Until the server has its own, the handlers are the supervisor's, and end what only the supervisor has. Nothing has
+    # been accepted yet.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
     # Ctrl-C goes to a terminal's whole group, and the supervisor then stops us: two signals at once can lock up the
     # worker, whose handler takes the lock that its main thread waits with.
     os.setpgid(0, 0)

@@ -175,6 +175,7 @@ class Service:
     def _stop_listening(self) -> None:
         if self._listener:
             self._listener.join(PATIENCE)
+            assert not self._listener.is_alive(), "a process of the service is left, and may print yet"
         if self.process and self.process.stdout:
             self.process.stdout.close()
 

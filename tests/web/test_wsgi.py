@@ -1,6 +1,9 @@
 """What the server serves: the receiver at once, the pages as soon as they are made."""
 
+import subprocess
+import sys
 import threading
+from select import select
 from typing import Any
 
 from sqlalchemy import Engine
@@ -22,6 +25,33 @@ def test_deliveries_and_pages_come_through_one_door(settings: Settings, engine: 
     assert sent.status_code == 200
     assert client.get("/healthz").status_code == 200
     assert client.get("/recipes").status_code == 302
+
+
+_FORKS = """
+import multiprocessing, os, signal, sys, time
+from web.wsgi import listen_to_parent_alone
+
+def live():
+    listen_to_parent_alone()
+    print("forked", flush=True)
+    time.sleep(60)
+
+signal.signal(signal.SIGTERM, lambda *_: None)
+multiprocessing.get_context("fork").Process(target=live).start()
+time.sleep(60)
+"""
+
+
+def test_a_web_side_whose_supervisor_is_killed_at_once_ends_as_well() -> None:
+    """Until it has handlers of its own it has the supervisor's, which let it live for ever, and hold the port."""
+    with subprocess.Popen([sys.executable, "-c", _FORKS], stdout=subprocess.PIPE, text=True) as supervisor:
+        assert supervisor.stdout is not None
+        assert supervisor.stdout.readline() == "forked\n"
+        supervisor.kill()
+        # Its end is when nobody can write here any more.
+        ended, _, _ = select([supervisor.stdout], [], [], 20)
+        assert ended
+        assert supervisor.stdout.read() == ""
 
 
 def test_pages_leave_threads_to_deliveries() -> None:
